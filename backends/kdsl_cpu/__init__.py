@@ -1,0 +1,1 @@
+"""The CPU back end: LLVM IR text, compiled in process by llvmlite."""

@@ -1,0 +1,1 @@
+"""The kdsl command; every subcommand is imported only when it runs."""

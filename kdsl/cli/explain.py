@@ -1,0 +1,37 @@
+"""kdsl explain: one error, or the list of all."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+
+import click
+
+from kdsl.errors import KdslError, UnknownCodeError, by_code, catalogue
+
+
+@click.command()
+@click.argument("code", required=False)
+def explain(code: str | None) -> None:
+    """Explain the error CODE with an example and the fix; without CODE, list all errors."""
+    if code is None:
+        for error in catalogue():
+            click.echo(f"{error.code}  {summary(error)}")
+        return
+    found = by_code(code)
+    if found is None:
+        raise UnknownCodeError(name=code)
+    click.echo(explanation(found))
+
+
+def summary(error: type[KdslError]) -> str:
+    """Return the first line of the class's docstring."""
+    return cleandoc(error.__doc__ or "").partition("\n")[0]
+
+
+def explanation(error: type[KdslError]) -> str:
+    """Return all that the catalogue says about an error."""
+    parts = [f"{error.code} {error.__name__}: {summary(error)}", f"Message: {error.message}"]
+    if error.hint:
+        parts.append(f"Help: {error.hint}")
+    parts.append(cleandoc(error.explanation))
+    return "\n\n".join(parts)

@@ -1,0 +1,1 @@
+"""The straight line: from a traced module to an artifact."""

@@ -1,0 +1,306 @@
+"""The upstream ``vector`` dialect: SIMD memory access, shuffles and horizontal reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kdsl.ir.core import Value, defining_op
+from kdsl.ir.define import (
+    BOOL,
+    DATA,
+    INDEX_ONLY,
+    INTEGER,
+    MEMREF,
+    SCALAR,
+    SCALAR_OR_VECTOR,
+    VECTOR,
+    Op,
+    Pure,
+    ReadsMemory,
+    WritesMemory,
+    attribute,
+    operand,
+    result,
+)
+from kdsl.ir.types import VectorType, vector
+
+
+def _run(source: Any, indices: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    """Return the index of ``count`` elements along the last dimension."""
+    *outer, last = (int(i) for i in indices)
+    return (*outer, slice(last, last + count))
+
+
+class Broadcast(Op, name="vector.broadcast", traits=(Pure,)):
+    """A scalar in every lane (or a vector repeated in new leading dimensions)."""
+
+    x = operand(SCALAR_OR_VECTOR)
+    y = result(VECTOR)
+
+    def evaluate(self, x: Any) -> Any:
+        wanted = self.y.type
+        return np.array(np.broadcast_to(np.asarray(x, wanted.element.numpy), wanted.shape))
+
+
+class Load(Op, name="vector.load", traits=(ReadsMemory,)):
+    """Read consecutive elements of the last dimension."""
+
+    source = operand(MEMREF)
+    indices = operand(INDEX_ONLY, variadic=True)
+    y = result(VECTOR)
+
+    def evaluate(self, source: Any, *indices: Any) -> Any:
+        return source[_run(source, indices, self.y.type.size)].copy()
+
+
+class Store(Op, name="vector.store", traits=(WritesMemory,)):
+    """Write consecutive elements of the last dimension."""
+
+    value = operand(VECTOR)
+    target = operand(MEMREF)
+    indices = operand(INDEX_ONLY, variadic=True)
+
+    def evaluate(self, value: Any, target: Any, *indices: Any) -> tuple[()]:
+        target[_run(target, indices, self.value.type.size)] = value
+        return ()
+
+
+class CreateMask(Op, name="vector.create_mask", traits=(Pure,)):
+    """Lanes below ``count`` are true."""
+
+    count = operand(INDEX_ONLY)
+    y = result(VECTOR)
+
+    def evaluate(self, count: Any) -> Any:
+        return np.arange(self.y.type.size) < int(count)
+
+
+class MaskedLoad(Op, name="vector.maskedload", traits=(ReadsMemory,)):
+    """Read consecutive elements where the mask holds; ``pass_thru`` elsewhere."""
+
+    source = operand(MEMREF)
+    indices = operand(INDEX_ONLY, variadic=True)
+    mask = operand(BOOL)
+    pass_thru = operand(VECTOR)
+    y = result(same_as="pass_thru")
+
+    def evaluate(self, source: Any, *rest: Any) -> Any:
+        *indices, mask, found = rest
+        *outer, last = (int(i) for i in indices)
+        found = np.array(found)
+        for lane in np.flatnonzero(mask):
+            found[lane] = source[(*outer, last + int(lane))]
+        return found
+
+
+class MaskedStore(Op, name="vector.maskedstore", traits=(WritesMemory,)):
+    """Write consecutive elements where the mask holds."""
+
+    target = operand(MEMREF)
+    indices = operand(INDEX_ONLY, variadic=True)
+    mask = operand(BOOL)
+    value = operand(VECTOR)
+
+    @staticmethod
+    def evaluate(target: Any, *rest: Any) -> tuple[()]:
+        *indices, mask, value = rest
+        *outer, last = (int(i) for i in indices)
+        for lane in np.flatnonzero(mask):
+            target[(*outer, last + int(lane))] = value[lane]
+        return ()
+
+
+class Gather(Op, name="vector.gather", traits=(ReadsMemory,)):
+    """Read ``source[indices..., last + lanes[l]]`` for each lane where the mask holds."""
+
+    source = operand(MEMREF)
+    indices = operand(INDEX_ONLY, variadic=True)
+    lanes = operand(INTEGER)
+    mask = operand(BOOL)
+    pass_thru = operand(VECTOR)
+    y = result(same_as="pass_thru")
+
+    @staticmethod
+    def evaluate(source: Any, *rest: Any) -> Any:
+        *indices, lanes, mask, found = rest
+        *outer, last = (int(i) for i in indices)
+        found = np.array(found)
+        for lane in np.flatnonzero(mask):
+            found[lane] = source[(*outer, last + int(lanes[lane]))]
+        return found
+
+
+class Scatter(Op, name="vector.scatter", traits=(WritesMemory,)):
+    """Write ``target[indices..., last + lanes[l]]`` for each lane where the mask holds, in order."""
+
+    target = operand(MEMREF)
+    indices = operand(INDEX_ONLY, variadic=True)
+    lanes = operand(INTEGER)
+    mask = operand(BOOL)
+    value = operand(VECTOR)
+
+    @staticmethod
+    def evaluate(target: Any, *rest: Any) -> tuple[()]:
+        *indices, lanes, mask, value = rest
+        *outer, last = (int(i) for i in indices)
+        for lane in np.flatnonzero(mask):
+            target[(*outer, last + int(lanes[lane]))] = value[lane]
+        return ()
+
+
+REDUCTIONS: dict[str, Any] = {
+    "add": np.add.reduce,
+    "mul": np.multiply.reduce,
+    "minsi": np.minimum.reduce,
+    "maxsi": np.maximum.reduce,
+    "minnumf": np.fmin.reduce,
+    "maxnumf": np.fmax.reduce,
+    "minimumf": np.minimum.reduce,
+    "maximumf": np.maximum.reduce,
+    "and": np.bitwise_and.reduce,
+    "or": np.bitwise_or.reduce,
+    "xor": np.bitwise_xor.reduce,
+}
+"""What ``vector.reduction`` can combine (``minui``/``maxui`` are compared as unsigned)."""
+
+
+def reduction_kind(name: str) -> str:
+    """Return the attribute text of a reduction kind."""
+    return f"#vector.kind<{name}>"
+
+
+class Reduction(Op, name="vector.reduction", traits=(Pure,)):
+    """Combine all lanes into one; ``kind`` is ``#vector.kind<...>``."""
+
+    x = operand(VECTOR)
+    kind = attribute("opaque")
+    fastmath = attribute("opaque", default=None)
+    y = result(DATA)
+
+    @classmethod
+    def infer_types(cls, operands: Any, attributes: Any) -> list[Any]:
+        return [operands[0].type.element]
+
+    @property
+    def kind_name(self) -> str:
+        return str(self.kind.text.removeprefix("#vector.kind<").removesuffix(">"))
+
+    def evaluate(self, x: Any) -> Any:
+        from kdsl.dialects.arith import signless, unsigned
+
+        name = self.kind_name
+        if name in ("minui", "maxui"):
+            combine = np.minimum if name == "minui" else np.maximum
+            return signless(combine.reduce(unsigned(x)), x)[()]
+        with np.errstate(all="ignore"):
+            return x.dtype.type(REDUCTIONS[name](x))
+
+
+class Shuffle(Op, name="vector.shuffle", traits=(Pure,)):
+    """Lanes of ``a`` then ``b``, picked by ``mask``."""
+
+    a = operand(VECTOR)
+    b = operand(VECTOR)
+    mask = attribute("ints")
+    y = result(VECTOR)
+
+    @classmethod
+    def infer_types(cls, operands: Any, attributes: Any) -> list[Any]:
+        return [vector(len(attributes["mask"]), operands[0].type.element)]
+
+    def evaluate(self, a: Any, b: Any) -> Any:
+        return np.concatenate([a, b])[list(self.mask)]
+
+
+class ExtractElement(Op, name="vector.extractelement", traits=(Pure,)):
+    """One lane of a vector, at a run-time position."""
+
+    x = operand(VECTOR)
+    position = operand(INTEGER)
+    y = result(SCALAR)
+
+    @classmethod
+    def infer_types(cls, operands: Any, attributes: Any) -> list[Any]:
+        return [operands[0].type.element]
+
+    @staticmethod
+    def evaluate(x: Any, position: Any) -> Any:
+        return x[int(position)]
+
+    def fold(self) -> Value | None:
+        """A lane of a broadcast scalar is the scalar."""
+        source = defining_op(self.x, Broadcast)
+        if source is not None and source.x.type is self.y.type:
+            found = source.x
+            assert isinstance(found, Value)
+            return found
+        return None
+
+
+class InsertElement(Op, name="vector.insertelement", traits=(Pure,)):
+    """The vector with one lane replaced, at a run-time position."""
+
+    value = operand(SCALAR)
+    x = operand(VECTOR)
+    position = operand(INTEGER)
+    y = result(same_as="x")
+
+    @staticmethod
+    def evaluate(value: Any, x: Any, position: Any) -> Any:
+        found = np.array(x)
+        found[int(position)] = value
+        return found
+
+
+class Interleave(Op, name="vector.interleave", traits=(Pure,)):
+    """a0 b0 a1 b1 ..."""
+
+    a = operand(VECTOR)
+    b = operand(same_as="a")
+    y = result(VECTOR)
+
+    @classmethod
+    def infer_types(cls, operands: Any, attributes: Any) -> list[Any]:
+        t = operands[0].type
+        return [vector((*t.shape[:-1], 2 * t.shape[-1]), t.element)]
+
+    @staticmethod
+    def evaluate(a: Any, b: Any) -> Any:
+        return np.stack([a, b], axis=-1).reshape(*a.shape[:-1], -1)
+
+
+class Deinterleave(Op, name="vector.deinterleave", traits=(Pure,)):
+    """Even lanes and odd lanes."""
+
+    x = operand(VECTOR)
+    even = result(VECTOR)
+    odd = result(VECTOR)
+
+    @classmethod
+    def infer_types(cls, operands: Any, attributes: Any) -> list[Any]:
+        t = operands[0].type
+        half = vector((*t.shape[:-1], t.shape[-1] // 2), t.element)
+        return [half, half]
+
+    @staticmethod
+    def evaluate(x: Any) -> Any:
+        return x[..., 0::2].copy(), x[..., 1::2].copy()
+
+
+class Bitcast(Op, name="vector.bitcast", traits=(Pure,)):
+    """The same bits as a vector of another element type (and so another length)."""
+
+    x = operand(VECTOR)
+    y = result(VECTOR)
+
+    def evaluate(self, x: Any) -> Any:
+        return np.ascontiguousarray(x).view(self.y.type.element.numpy).copy()
+
+
+def lanes_of(value: Value) -> int:
+    """Return the lane count of a vector, 1 for a scalar."""
+    return value.type.size if isinstance(value.type, VectorType) else 1
+
+

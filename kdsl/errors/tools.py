@@ -1,0 +1,189 @@
+"""KD07xx: settings, the command line, building, the cache, optional parts."""
+
+from __future__ import annotations
+
+from kdsl.errors.base import KdslError
+
+
+class ToolError(KdslError):
+    """A command or setting is wrong."""
+
+
+class BadSettingError(ToolError):
+    """A setting has a value that it does not take."""
+
+    code = "KD0701"
+    message = "{variable}={value!r} is not {wanted}"
+    hint = "unset {variable}, or see docs/settings.md"
+    explanation = """
+        Settings are read when they are used, so a wrong one shows where it matters.
+
+            KDSL_NUM_THREADS=many python k.py      # KD0701
+            KDSL_NUM_THREADS=4 python k.py         # right
+    """
+
+
+class UnknownSettingError(ToolError):
+    """A setting is overridden that does not exist."""
+
+    code = "KD0702"
+    message = "there is no setting {name!r}; there are {known}"
+    hint = "check the spelling"
+    explanation = """
+            with settings.override(num_thread=1): ...       # KD0702
+            with settings.override(num_threads=1): ...      # right
+    """
+
+
+class NoExportsError(ToolError):
+    """A file has nothing to build."""
+
+    code = "KD0703"
+    message = "{path} exports no kernel"
+    hint = "put @kd.export above @kd.kernel"
+    explanation = """
+        kdsl build looks for exported roots, so that helpers do not end up in the file.
+
+            @kd.export
+            @kd.kernel(grid=lambda d: (d.M,))
+            def scale(x: Tensor[f32, M, D]) -> None: ...
+    """
+
+
+class BadSpecError(ToolError):
+    """A --spec cannot be read or does not fit the kernel."""
+
+    code = "KD0704"
+    message = "cannot use the spec {text!r}: {why}"
+    hint = "write NAME=VALUE with commas between values: --spec 'D=64,128 T=f32,bf16'"
+    explanation = """
+        A spec fixes Const parameters, dims and dtype variables of the exported kernels; several
+        values make several specializations.
+
+            kdsl build k.py -o k.so --spec D:64          # KD0704
+            kdsl build k.py -o k.so --spec D=64          # right
+    """
+
+
+class UnknownEntryError(ToolError):
+    """--entry names no exported kernel of the file."""
+
+    code = "KD0705"
+    message = "{path} exports no {name!r}; it exports {known}"
+    hint = "check the spelling, or add @kd.export"
+    explanation = """
+            kdsl build k.py -o k.so --entry sclae      # KD0705
+    """
+
+
+class CannotReadError(ToolError):
+    """An input file cannot be read."""
+
+    code = "KD0706"
+    message = "cannot read {path}: {why}"
+    hint = "check the path and its permissions"
+    explanation = """
+            kdsl build no-such-file.py -o k.so      # KD0706
+    """
+
+
+class CannotWriteError(ToolError):
+    """An output file cannot be written."""
+
+    code = "KD0707"
+    message = "cannot write {path}: {why}"
+    hint = "check the folder and its permissions"
+    explanation = """
+            kdsl build k.py -o /no/such/folder/k.so      # KD0707
+    """
+
+
+class UserFileError(ToolError):
+    """A user's file raised an error of its own when it was run."""
+
+    code = "KD0708"
+    message = "running {path} raised {kind}: {why}"
+    hint = "run python {path} to see the whole traceback"
+    explanation = """
+        kdsl build runs the file to find its kernels; put what should not run then under
+        `if __name__ == "__main__":`.
+    """
+
+
+class CheckFailedError(ToolError):
+    """A built kernel does not agree with its reference."""
+
+    code = "KD0709"
+    message = "{entry}: the largest error is {got}, allowed is {allowed}"
+    hint = "{advice}"
+    explanation = """
+        kdsl build --check runs each kernel on the inputs that the file declares and compares with
+        its reference.
+    """
+
+
+class UnknownCodeError(ToolError):
+    """There is no error with this code."""
+
+    code = "KD0710"
+    message = "there is no error {name!r}"
+    hint = "kdsl explain without a code lists all of them"
+    explanation = """
+            kdsl explain KD9999      # KD0710
+    """
+
+
+class UnknownBenchError(ToolError):
+    """There is no benchmark of this name."""
+
+    code = "KD0711"
+    message = "there is no benchmark {name!r}; there are {known}"
+    hint = "kdsl bench --list names them"
+    explanation = """
+            kdsl bench prefil      # KD0711
+    """
+
+
+class CacheError(ToolError):
+    """The cache cannot be used at all."""
+
+    code = "KD0712"
+    message = "cannot use the cache in {path}: {why}"
+    hint = "set KDSL_CACHE_DIR to a folder of your own, or KDSL_DISABLE_CACHE=1"
+    explanation = """
+        A cache that cannot be written is silently not written; this error comes only from
+        commands that must change it, such as kdsl cache clear.
+    """
+
+
+class MissingExtraError(ToolError):
+    """An optional part of kdsl is not installed."""
+
+    code = "KD0713"
+    message = "{what} needs {module!r}, which is not installed"
+    hint = "pip install 'kdsl[{extra}]'"
+    explanation = """
+        Extras: demo (a real model), cuda, opencl, test, dev.
+    """
+
+
+class NoCheckError(ToolError):
+    """--check was asked for, but the file declares no inputs and reference."""
+
+    code = "KD0714"
+    message = "{path} declares no check for {entry}"
+    hint = "declare one, see docs/language.md, or build without --check"
+    explanation = """
+        A check is a function that gives inputs and one that computes the expected outputs.
+    """
+
+
+class StalePagesError(ToolError):
+    """Generated pages of docs/ do not say what the code says."""
+
+    code = "KD0715"
+    message = "not fresh: {pages}"
+    hint = "run kdsl docs and commit the result"
+    explanation = """
+        docs/errors.md, docs/ops.md and docs/settings.md are written from the declarations.
+    """

@@ -1,0 +1,1 @@
+"""The intermediate representation: values, ops, regions; knows no op and no target."""

@@ -1,0 +1,1 @@
+"""Fused RoPE-attention kernels, written in the public language only."""

@@ -1,0 +1,1 @@
+"""Passes and pipelines; a pass is a frozen dataclass whose fields are its options."""

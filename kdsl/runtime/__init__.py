@@ -1,0 +1,1 @@
+"""Launch arguments, DLPack views and checks; imports no vendor library."""

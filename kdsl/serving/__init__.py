@@ -1,0 +1,1 @@
+"""The deployable shared object: manifest, launcher, linker, loader."""

@@ -1,0 +1,41 @@
+"""What a chip can do, as data that passes ask; never a back end's name.
+
+A back end fills one ``Features`` for each chip that it knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Capabilities and sizes of one chip.
+
+    ``vector_bits`` is the widest register, ``vector_registers`` how many there are. ``native`` names dtypes
+    with full arithmetic; ``storage`` those that can be loaded, stored and converted. ``dot`` lists
+    (operand dtype, accumulator dtype) pairs with a native dot product of pairs. Cache sizes in bytes.
+    ``masked_memory`` says whether masked loads and stores cost about as much as plain ones; ``threads`` how
+    many programs run side by side.
+    """
+
+    vector_bits: int = 128
+    vector_registers: int = 16
+    native: frozenset[str] = frozenset({"f32", "f64", "i8", "i16", "i32", "i64"})
+    storage: frozenset[str] = frozenset({"f16", "bf16", "f8E4M3FN", "f8E5M2"})
+    dot: frozenset[tuple[str, str]] = frozenset()
+    fma: bool = False
+    fast_conversions: frozenset[tuple[str, str]] = frozenset()
+    masked_memory: bool = False
+    gather: bool = False
+    flat_memory: bool = True
+    subgroup: int = 1
+    line_bytes: int = 64
+    l1_bytes: int = 32 * 1024
+    l2_bytes: int = 512 * 1024
+    shared_bytes: int = 0
+    threads: int = 1
+
+    def lanes(self, bits: int) -> int:
+        """Return how many elements of ``bits`` one vector register holds."""
+        return max(1, self.vector_bits // max(bits, 8))

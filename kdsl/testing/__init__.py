@@ -1,0 +1,1 @@
+"""Helpers for tests of kdsl and of foreign back ends."""
