@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from kdsl.cli.pages import PAGES
-from kdsl.errors import CannotWriteError, StalePagesError
+from kdsl.cli.userfile import write_text
+from kdsl.errors import StalePagesError
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -22,10 +23,7 @@ def docs(folder: Path, check: bool) -> None:
     if check and stale:
         raise StalePagesError(pages=", ".join(map(str, stale)))
     for path in stale:
-        try:
-            path.write_text(made[path], encoding="utf-8")
-        except OSError as error:
-            raise CannotWriteError(path=path, why=error.strerror) from error
+        write_text(path, made[path])
     click.echo(f"{len(made)} pages, {len(stale)} written")
 
 

@@ -15,7 +15,7 @@ def explain(code: str | None) -> None:
     """Explain the error CODE with an example and the fix; without CODE, list all errors."""
     if code is None:
         for error in catalogue():
-            click.echo(f"{error.code}  {summary(error)}")
+            click.echo(f"{error.code}  {summary_of(error)}")
         return
     found = by_code(code)
     if found is None:
@@ -23,14 +23,14 @@ def explain(code: str | None) -> None:
     click.echo(explanation(found))
 
 
-def summary(error: type[KdslError]) -> str:
-    """Return the first line of the class's docstring."""
-    return cleandoc(error.__doc__ or "").partition("\n")[0]
+def summary_of(documented: type) -> str:
+    """Return the first line of a class's docstring."""
+    return cleandoc(documented.__doc__ or "").partition("\n")[0]
 
 
 def explanation(error: type[KdslError]) -> str:
     """Return all that the catalogue says about an error."""
-    parts = [f"{error.code} {error.__name__}: {summary(error)}", f"Message: {error.message}"]
+    parts = [f"{error.code} {error.__name__}: {summary_of(error)}", f"Message: {error.message}"]
     if error.hint:
         parts.append(f"Help: {error.hint}")
     parts.append(cleandoc(error.explanation))

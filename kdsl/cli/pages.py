@@ -8,7 +8,7 @@ from inspect import cleandoc
 from pkgutil import iter_modules
 from typing import Any
 
-from kdsl.cli.explain import summary
+from kdsl.cli.explain import summary_of
 from kdsl.errors import KdslError, catalogue
 from kdsl.settings import all_settings
 
@@ -47,7 +47,7 @@ def own_errors() -> list[type[KdslError]]:
 
 
 def _error_entry(error: type[KdslError]) -> list[str]:
-    lines = [f"### {error.code} {error.__name__}", "", summary(error), ""]
+    lines = [f"### {error.code} {error.__name__}", "", summary_of(error), ""]
     lines += ["```text", f"error[{error.code}]: {error.message}"]
     if error.hint:
         lines.append(f"  = help: {error.hint}")
@@ -82,13 +82,19 @@ def ops_page() -> str:
     return _page(lines)
 
 
-def declared_ops() -> Iterator[type[Any]]:
-    """Import every dialect; yield its ops by name."""
+def load_dialects() -> None:
+    """Import every dialect, so that its ops are declared."""
     import kdsl.dialects
-    from kdsl.ir.define import REGISTRY
 
     for found in iter_modules(kdsl.dialects.__path__, "kdsl.dialects."):
         import_module(found.name)
+
+
+def declared_ops() -> Iterator[type[Any]]:
+    """Yield the ops of every dialect by name."""
+    from kdsl.ir.define import REGISTRY
+
+    load_dialects()
     for name in sorted(REGISTRY):
         if REGISTRY[name].__module__.startswith("kdsl.dialects."):
             yield REGISTRY[name]

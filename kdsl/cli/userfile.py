@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from kdsl.errors import CannotReadError, KdslError, Position, UserFileError
+from kdsl.errors import CannotReadError, CannotWriteError, KdslError, Position, UserFileError
 
 MODULE_NAME = "__kdsl_user_file__"
 
@@ -45,6 +45,14 @@ def read_text(path: Path) -> str:
         raise CannotReadError(path=path, why=error.strerror) from error
     except UnicodeDecodeError as error:
         raise CannotReadError(path=path, why="it is not UTF-8 text") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; raise CannotWriteError."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CannotWriteError(path=path, why=error.strerror) from error
 
 
 def _syntax_error(path: Path, error: SyntaxError) -> UserFileError:

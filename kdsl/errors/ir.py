@@ -209,6 +209,33 @@ class OpRuleError(VerifyError):
     """
 
 
+class UnknownAttributeError(VerifyError):
+    """An op carries an attribute that nobody declares."""
+
+    code = "KD0216"
+    message = "{op} has no attribute {name!r}; it has {known}"
+    hint = "attributes of your own need a prefix, for example my.{name}"
+    explanation = """
+        An attribute without a dot belongs to the op and must be declared; one with a dot is a note
+        that passes may leave on any op, and that the op itself ignores.
+
+            %0 = "arith.negf"(%x) {exact} : (f32) -> f32           // KD0216
+            %0 = "arith.negf"(%x) {my.exact} : (f32) -> f32        // right
+    """
+
+
+class StructureError(VerifyError):
+    """Ops, blocks and regions are linked inconsistently."""
+
+    code = "KD0217"
+    message = "{op}: {what}"
+    hint = "move ops with detach, insert_before and erase only"
+    explanation = """
+        Each op knows its block and its neighbours, each block its region, each region its op. A
+        pass that edits these links by hand breaks the module; the verifier notices it afterwards.
+    """
+
+
 class ParseError(IrError):
     """Text is not MLIR generic syntax."""
 

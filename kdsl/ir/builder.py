@@ -52,6 +52,7 @@ class Builder:
     def add(
         self,
         kind: type[OpT],
+        /,
         *operands: Value | Sequence[Value],
         types: Sequence[Type] | None = None,
         regions: Sequence[Region] = (),
@@ -65,6 +66,7 @@ class Builder:
     def create(
         self,
         kind: type[OpT],
+        /,
         *operands: Value | Sequence[Value],
         types: Sequence[Type] | None = None,
         regions: Sequence[Region] = (),

@@ -378,6 +378,9 @@ class Op(CoreOp):
     def verify(self) -> None:
         """Raise a KdslError when a rule beyond types and counts is broken."""
 
+    def verify_symbols(self, symbols: dict[str, CoreOp]) -> None:
+        """Raise a KdslError when a named function does not fit; every named one is there."""
+
     @classmethod
     def has(cls, trait: Trait) -> bool:
         return trait in cls.traits

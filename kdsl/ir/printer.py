@@ -135,7 +135,7 @@ class _Printer:
     def region(self, region: Region, indent: str, names: _Names) -> None:
         deeper = indent + INDENT
         for block in region.blocks:
-            if block.args or block is not region.blocks[0]:
+            if block.args or block.first is None or block is not region.blocks[0]:
                 self.lines.append(self.label(block, indent, names))
             op = block.first
             while op is not None:

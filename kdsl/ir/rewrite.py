@@ -102,6 +102,7 @@ class Rewriter(Builder):
     def add(
         self,
         kind: type[Any],
+        /,
         *operands: Value | Sequence[Value],
         types: Sequence[Type] | None = None,
         regions: Sequence[Region] = (),

@@ -106,7 +106,9 @@ def _verify_after(each: Pass, module: Module) -> None:
     try:
         verify(module)
     except KdslError as problem:
-        raise InvalidAfterPassError(problem.loc, name=each.name, problem=problem.summary) from problem
+        raise InvalidAfterPassError(
+            problem.loc, pass_name=each.name, what=problem.summary
+        ) from problem
 
 
 # --------------------------------------------------------------------------------------- text
@@ -143,15 +145,15 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
     for i, c in enumerate([*text, ","]):
         depth += (c == "{") - (c == "}")
         if depth < 0:
-            raise PipelineSyntaxError(text=text, what="a '}' without its '{'")
+            raise PipelineSyntaxError(text=text, why="a '}' without its '{'")
         if c == "," and depth == 0:
             word, brace, rest = text[start:i].strip().partition("{")
             if not word or (brace and not rest.rstrip().endswith("}")):
-                raise PipelineSyntaxError(text=text, what=f"'{text[start:i]}' is no pass")
+                raise PipelineSyntaxError(text=text, why=f"'{text[start:i]}' is no pass")
             yield word.strip(), rest.rstrip().removesuffix("}") if brace else ""
             start = i + 1
     if depth:
-        raise PipelineSyntaxError(text=text, what="a '{' without its '}'")
+        raise PipelineSyntaxError(text=text, why="a '{' without its '}'")
 
 
 def _make(kind: type[Pass], options: str) -> Pass:
@@ -160,7 +162,12 @@ def _make(kind: type[Pass], options: str) -> Pass:
     for part in options.replace(",", " ").split():
         key, _, value = part.partition("=")
         if key not in known:
-            raise PassOptionError(name=kind.name, option=key, known=", ".join(known) or "none")
+            raise PassOptionError(
+                pass_name=kind.name,
+                option=key,
+                why="does not exist",
+                known=", ".join(known) or "none",
+            )
         values[known[key].name] = _read(kind, key, value, known[key].default)
     return kind(**values)
 
@@ -171,5 +178,9 @@ def _read(kind: type[Pass], key: str, value: str, default: Any) -> Any:
             return {"true": True, "false": False}[value]
         return type(default)(value)
     except (KeyError, ValueError):
-        wanted = f"{key}=<{type(default).__name__}>"
-        raise PassOptionError(name=kind.name, option=f"{key}={value}", known=wanted) from None
+        raise PassOptionError(
+            pass_name=kind.name,
+            option=key,
+            why=f"takes a {type(default).__name__}, got {value!r}",
+            known=f"{key}=<{type(default).__name__}>",
+        ) from None

@@ -207,6 +207,14 @@ class _Link:
                     if before is None or before.binding == elf.STB_WEAK:
                         self.imports[symbol.name] = symbol
 
+        # The narrowest visibility that any object asks for holds.
+        self.hidden = {
+            symbol.name
+            for obj in self.objects
+            for symbol in obj.symbols
+            if symbol.visibility not in (elf.STV_DEFAULT, elf.STV_PROTECTED)
+        }
+
     def _define(self, owner: int, symbol: elf.Symbol) -> None:
         before = self.defined.get(symbol.name)
         if before is None or (
@@ -253,11 +261,7 @@ class _Link:
 
     def _make_tables(self, absolute: int) -> None:
         """Create the sections that the loader reads, at their final sizes."""
-        self.exports = sorted(
-            name
-            for name, d in self.defined.items()
-            if d.symbol.visibility in (elf.STV_DEFAULT, elf.STV_PROTECTED)
-        )
+        self.exports = sorted(self.defined.keys() - self.hidden)
         self.dynamic_names = [*self.imports, *self.exports]
         self.needed = [LIBC]
         if any(n in LIBM_NAMES or n[:-1] in LIBM_NAMES for n in self.imports):

@@ -65,9 +65,11 @@ def test_the_core_names_no_back_end():
     for path in CORE:
         if relative(path) in DEVICE_WORDS_ALLOWED_IN:
             continue
-        for node in string_literals(ast.parse(path.read_text(encoding="utf-8"))):
-            if node.value.lower() in BACK_END_NAMES or "kdsl_" + "cpu" in node.value:
-                found.append(f"{relative(path)}:{node.lineno}: {node.value!r}")
+        found += [
+            f"{relative(path)}:{node.lineno}: {node.value!r}"
+            for node in string_literals(ast.parse(path.read_text(encoding="utf-8")))
+            if node.value.lower() in BACK_END_NAMES or "kdsl_" + "cpu" in node.value
+        ]
     assert not found, "ask Features, or the registry"
 
 

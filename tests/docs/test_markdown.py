@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kdsl.errors import KdslError
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -64,11 +66,21 @@ def run_block(block, namespace, tmp_path):
     exec(compile(block.code, str(path), "exec"), namespace)  # noqa: S102 - our own documents
 
 
+def code_raised_by(block, namespace, tmp_path):
+    """Run a block; return the code of the error that it ends with."""
+    try:
+        run_block(block, namespace, tmp_path)
+    except KdslError as error:
+        print(error)
+        return error.code
+    except Exception as error:
+        raise AssertionError(f"{block.path.name}:{block.line}: {error!r}") from error
+    return None
+
+
 @pytest.mark.parametrize("path", EXECUTED, ids=lambda p: p.name)
 def test_examples_run_in_order(path, tmp_path, monkeypatch):
     """A block marked ``raises KD0106`` must raise just that; one marked ``sketch`` is not run."""
-    from kdsl.errors import KdslError
-
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": f"examples_of_{path.stem}"}
     for block in blocks_of(path):
@@ -76,13 +88,5 @@ def test_examples_run_in_order(path, tmp_path, monkeypatch):
             continue
         expected = EXPECTED_ERROR.fullmatch(block.options)
         assert expected or not block.options, f"{path.name}:{block.line}: {block.options!r}?"
-        try:
-            run_block(block, namespace, tmp_path)
-        except KdslError as error:
-            place = f"{path.name}:{block.line}"
-            assert expected, f"{place}\n{error}"
-            assert error.code == expected[1], f"{place}\n{error}"
-        except Exception as error:
-            raise AssertionError(f"{path.name}:{block.line}: {error!r}") from error
-        else:
-            assert not expected, f"{path.name}:{block.line}: nothing was raised"
+        raised = code_raised_by(block, namespace, tmp_path)
+        assert raised == (expected[1] if expected else None), f"{path.name}:{block.line}"

@@ -245,7 +245,9 @@ def test_aarch64_gets_its_own_system_call_and_an_object():
     assert "x86" not in text
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    machine = llvm.Target.from_triple("aarch64-unknown-linux-gnu").create_target_machine(reloc="pic")
+    machine = llvm.Target.from_triple("aarch64-unknown-linux-gnu").create_target_machine(
+        reloc="pic"
+    )
     assert machine.emit_object(llvm.parse_assembly(text)).startswith(b"\x7fELF")
 
 

@@ -1,0 +1,1 @@
+"""What ``examples/smollm2.py`` is made of: weights, tokenizer, model, and the ops it runs on."""

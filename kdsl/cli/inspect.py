@@ -1,0 +1,85 @@
+"""kdsl inspect: what a built file says about itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from kdsl.cli.console import table
+from kdsl.codegen.signature import Arg
+from kdsl.serving.manifest import Entry, Manifest, TargetRecord, read
+
+ACCESS_WORDS = {"ro": "read", "wo": "written", "rw": "read and written"}
+DIGEST_CHARACTERS = 16
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def inspect(file: Path, as_json: bool) -> None:
+    """Show what the built FILE holds; the file is read, never loaded."""
+    manifest = read(file)
+    if as_json:
+        click.echo(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{file}: {file.stat().st_size} bytes, ABI {manifest.abi}, {manifest.producer}")
+    show_targets(manifest)
+    for entry in manifest.entries:
+        show_entry(entry)
+
+
+def show_targets(manifest: Manifest) -> None:
+    """Print for which machines there is code."""
+    columns = ("code for", "triple", "features", "sha256")
+    rows = [_target_row(target) for target in manifest.targets]
+    if rows:
+        table("", columns, rows)
+
+
+def _target_row(target: TargetRecord) -> tuple[str, ...]:
+    return target.kind, target.triple, target.features, target.sha256[:DIGEST_CHARACTERS]
+
+
+def show_entry(entry: Entry) -> None:
+    """Print one entry: its arguments, relations and specializations."""
+    first = entry.signature
+    click.echo(f"{entry.name}({', '.join(arg.name for arg in first.args)})")
+    if entry.doc:
+        click.echo(f"  {entry.doc.strip().splitlines()[0]}")
+    table(
+        "",
+        ("argument", "kind", "dtypes", "dims", "access", "align"),
+        [_argument_row(entry, index, arg) for index, arg in enumerate(first.args)],
+    )
+    for relation in first.relations:
+        click.echo(f"  requires {relation.text}")
+    if entry.grid:
+        click.echo(f"  grid {entry.grid}")
+    for number, special in enumerate(entry.specializations, 1):
+        click.echo(f"  specialization {number}: {specialization_text(entry, special.symbol)}")
+    click.echo("")
+
+
+def _argument_row(entry: Entry, index: int, arg: Arg) -> tuple[str, ...]:
+    dtypes = dict.fromkeys(s.signature.args[index].dtype for s in entry.specializations)
+    dims = ", ".join(arg.dim_name(axis) or str(dim) for axis, dim in enumerate(arg.dims))
+    access = ACCESS_WORDS[arg.access] if arg.is_array else ""
+    kind = f"{arg.kind}, optional" if arg.optional else arg.kind
+    return arg.name, kind, " ".join(dtypes), dims, access, str(arg.align) if arg.align > 1 else ""
+
+
+def specialization_text(entry: Entry, symbol: str) -> str:
+    """Return what one specialization fixes: dtypes, dims, constants."""
+    (special,) = [s for s in entry.specializations if s.symbol == symbol]
+    signature = special.signature
+    dtypes = " ".join(dict.fromkeys(arg.dtype for arg in signature.args if arg.is_array))
+    dims = {
+        arg.dim_name(axis) or f"{arg.name}.shape[{axis}]": dim
+        for arg in signature.args
+        for axis, dim in enumerate(arg.dims)
+        if isinstance(dim, int)
+    }
+    fixed = [f"{name}={value}" for name, value in (*dims.items(), *signature.consts)]
+    return " ".join([dtypes, *dict.fromkeys(fixed)])

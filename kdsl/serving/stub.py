@@ -1,0 +1,423 @@
+"""The launcher of a built file as LLVM IR text: C and TVM-FFI entries, messages, manifest.
+
+TVM-FFI's calling convention (c_api.h): ``int f(void*, const TVMFFIAny* args, int n, TVMFFIAny* ret)`` with
+16-byte values {int32 type, int32, 8 bytes}. Its library is optional: its functions are weak, and looked up
+again when first needed, for it may be loaded after this file.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from kdsl.codegen.signature import SCALAR, Arg
+from kdsl.serving import codes, elf
+from kdsl.serving.checks import core, describe, ordinal, scalar_border, validate
+from kdsl.serving.dtypes import BORDERS, WORD_NAMES
+from kdsl.serving.irtext import MESSAGE_BYTES, Function, Strings, array
+from kdsl.serving.manifest import ABI, NOTE_TYPE, OWNER, Entry, Manifest, encode, entry_to_json
+
+TVM_NONE, TVM_INT, TVM_BOOL, TVM_FLOAT, TVM_DLTENSOR, TVM_TENSOR = 0, 1, 2, 3, 7, 70
+TVM_TENSOR_HEADER = 24
+TVM_TYPE_NAMES = {
+    0: "None", 1: "an int", 2: "a bool", 3: "a float", 4: "a pointer", 5: "a dtype", 6: "a device",
+    7: "a tensor", 8: "a str", 9: "bytes", 11: "a str", 12: "bytes", 65: "a str", 66: "bytes",
+    68: "a function", 69: "a shape", 70: "a tensor", 71: "a list", 72: "a dict", 75: "a list",
+    76: "a dict", 78: "an int of more than 64 bits",
+}  # fmt: skip
+
+
+def stub_ir(manifest: Manifest) -> str:
+    """Return a module that exports the manifest and every entry in it. Raises ExportError."""
+    strings = Strings()
+    parts = [_RUNTIME, _switch("kdsl.dtype_name", WORD_NAMES, "an unknown dtype", strings)]
+    parts.append(_switch("kdsl.type_name", TVM_TYPE_NAMES, "another object", strings))
+    kinds = {status.value: status.kind for status in codes.STATUSES if status.value}
+    parts.append(_switch("kdsl.error_kind", kinds, "RuntimeError", strings))
+    payload = manifest.encode()
+    parts.append(_manifest(payload))
+    symbols: dict[str, None] = {}
+    for entry in manifest.entries:
+        validate(entry)
+        symbols |= dict.fromkeys(s.symbol for s in entry.specializations)
+        parts += [core(entry, strings), _c_entry(entry, strings), _tvm_decode(entry, strings)]
+        parts += [_tvm_entry(entry.name), _tvm_metadata(entry, strings)]
+    parts += [f"declare hidden i32 @{symbol}(ptr)" for symbol in symbols]
+    return "\n\n".join([*parts, *strings.lines()]) + "\n"
+
+
+def _manifest(payload: bytes) -> str:
+    note = elf.note(OWNER, NOTE_TYPE, payload)
+    return f"""
+@kdsl_manifest = constant {array(payload + bytes(1))}
+@kdsl_manifest_size = constant i64 {len(payload)}
+@kdsl.note = internal constant {array(note)}, section ".note.kdsl", align 4
+@llvm.used = appending global [1 x ptr] [ptr @kdsl.note], section "llvm.metadata"
+
+define i32 @kdsl_abi_version() {{
+  ret i32 {ABI}
+}}
+
+define i32 @__tvm_ffi_kdsl_manifest(ptr %self, ptr %args, i32 %n, ptr %ret) {{
+  %rc = call i32 @kdsl.return_text(ptr @kdsl_manifest, i64 {len(payload)}, ptr %ret)
+  ret i32 %rc
+}}"""
+
+
+def _switch(name: str, table: dict[int, str], other: str, strings: Strings) -> str:
+    """Return a function from a number to a text."""
+    cases = " ".join(f"i32 {key}, label %case{key}" for key in table)
+    arms = [f"case{key}:\n  ret ptr {strings(text)}" for key, text in table.items()]
+    return "\n".join([
+        f"define internal ptr @{name}(i32 %key) noinline readnone {{",
+        f"  switch i32 %key, label %other [ {cases} ]",
+        *arms,
+        f"other:\n  ret ptr {strings(other)}",
+        "}",
+    ])  # fmt: skip
+
+
+def _c_entry(entry: Entry, strings: Strings) -> str:
+    args = entry.signature.args
+    types = ["ptr" if a.is_array else BORDERS[scalar_border(entry, k)].llvm for k, a in enumerate(args)]
+    params = [f"{kind} %a{k}" for k, kind in enumerate(types)] + ["ptr %stream"]
+    fn = Function(f"i32 @kdsl_{entry.name}({', '.join(params)})", strings)
+    raw = fn.let(f"alloca [{max(1, len(args))} x i64]")
+    for k, (arg, kind) in enumerate(zip(args, types, strict=True)):
+        value = f"%a{k}"
+        if arg.is_array:
+            value = fn.let(f"ptrtoint ptr {value} to i64")
+        elif kind in ("float", "double"):
+            wide = value if kind == "double" else fn.let(f"fpext float {value} to double")
+            value = fn.let(f"bitcast double {wide} to i64")
+        else:
+            value = _widen(fn, value, kind, scalar_border(entry, k))
+        _put(fn, raw, k, value)
+    fn.do(f"ret i32 {fn.let(f'call i32 @kdsl.core.{entry.name}(ptr {raw})')}")
+    return fn.text()
+
+
+def _widen(fn: Function, value: str, kind: str, dtype: str) -> str:
+    family = BORDERS[dtype].family
+    if family == "b":
+        return fn.let(f"zext i1 {fn.let(f'icmp ne {kind} {value}, 0')} to i64")
+    if kind == "i64":
+        return value
+    return fn.let(f"{'sext' if family == 'i' else 'zext'} {kind} {value} to i64")
+
+
+def _put(fn: Function, raw: str, index: int, value: str) -> None:
+    fn.do(f"store i64 {value}, ptr {fn.let(f'getelementptr i64, ptr {raw}, i64 {index}')}")
+
+
+def _tvm_decode(entry: Entry, strings: Strings) -> str:
+    """Turn TVM-FFI values into the core's raw arguments; trailing defaults may be left out."""
+    args = entry.signature.args
+    fn = Function(f"internal i32 @kdsl.tvm.{entry.name}(ptr %args, i32 %n)", strings)
+    least = len(args)
+    while least and _has_default(args[least - 1]):
+        least -= 1
+    wanted = str(len(args)) if least == len(args) else f"{least} to {len(args)}"
+    enough = fn.let(f"icmp sge i32 %n, {least}")
+    good = fn.let(f"and i1 {enough}, {fn.let(f'icmp sle i32 %n, {len(args)}')}")
+    listed = ", ".join(arg.name for arg in args)
+    text = f"{entry.name}: takes {wanted} arguments ({listed}), got %d"
+    fn.require(good, codes.E_ARITY, text, "i32 %n")
+    raw = fn.let(f"alloca [{max(1, len(args))} x i64]")
+    for k, arg in enumerate(args):
+        at = fn.let(f"getelementptr i8, ptr %args, i64 {16 * k}")
+        if k >= least:
+            given = fn.let(f"icmp sgt i32 %n, {k}")
+            at = fn.let(f"select i1 {given}, ptr {at}, ptr {_default(arg, strings)}")
+        decode = _tvm_tensor if arg.is_array else _tvm_scalar
+        _put(fn, raw, k, decode(fn, entry, k, at))
+    fn.do(f"ret i32 {fn.let(f'call i32 @kdsl.core.{entry.name}(ptr {raw})')}")
+    return fn.text()
+
+
+def _has_default(arg: Arg) -> bool:
+    return arg.default is not None if arg.kind == SCALAR else arg.optional
+
+
+def _default(arg: Arg, strings: Strings) -> str:
+    """A TVM-FFI value that stands for a left out argument."""
+    match arg.default:
+        case None:
+            data = struct.pack("<iiq", TVM_NONE, 0, 0)
+        case bool(value):
+            data = struct.pack("<iiq", TVM_BOOL, 0, value)
+        case int(value):
+            data = struct.pack("<iiq", TVM_INT, 0, value)
+        case value:
+            data = struct.pack("<iid", TVM_FLOAT, 0, value)
+    return strings(data)
+
+
+def _tvm_tensor(fn: Function, entry: Entry, index: int, at: str) -> str:
+    arg = entry.signature.args[index]
+    kind, payload = fn.field(at, 0, "i32"), fn.field(at, 8, "i64")
+    is_view = fn.let(f"icmp eq i32 {kind}, {TVM_DLTENSOR}")
+    is_object = fn.let(f"icmp eq i32 {kind}, {TVM_TENSOR}")
+    is_none = fn.let(f"icmp eq i32 {kind}, {TVM_NONE}")
+    good = fn.let(f"or i1 {fn.let(f'or i1 {is_view}, {is_object}')}, {is_none}")
+    name = fn.let(f"call ptr @kdsl.type_name(i32 {kind})")
+    text = f"{_title(entry, index)}: is %s, expected a tensor {describe(arg)}"
+    fn.require(good, codes.E_TYPE, text, f"ptr {name}")
+    inner = fn.let(f"add i64 {payload}, {TVM_TENSOR_HEADER}")
+    address = fn.let(f"select i1 {is_object}, i64 {inner}, i64 {payload}")
+    return fn.let(f"select i1 {is_none}, i64 0, i64 {address}")
+
+
+def _tvm_scalar(fn: Function, entry: Entry, index: int, at: str) -> str:
+    dtype = scalar_border(entry, index)
+    family = BORDERS[dtype].family
+    kind, payload = fn.field(at, 0, "i32"), fn.field(at, 8, "i64")
+    is_int = fn.let(f"icmp eq i32 {kind}, {TVM_INT}")
+    is_bool = fn.let(f"icmp eq i32 {kind}, {TVM_BOOL}")
+    is_float = fn.let(f"icmp eq i32 {kind}, {TVM_FLOAT}")
+    good = fn.let(f"or i1 {is_int}, {is_bool}")
+    if family == "f":
+        good = fn.let(f"or i1 {good}, {is_float}")
+    name = fn.let(f"call ptr @kdsl.type_name(i32 {kind})")
+    title = _title(entry, index)
+    fn.require(good, codes.E_TYPE, f"{title}: is %s, expected {dtype}", f"ptr {name}")
+    if family == "f":
+        whole = fn.let(f"bitcast double {fn.let(f'sitofp i64 {payload} to double')} to i64")
+        return fn.let(f"select i1 {is_float}, i64 {payload}, i64 {whole}")
+    if family == "b":
+        return fn.let(f"zext i1 {fn.let(f'icmp ne i64 {payload}, 0')} to i64")
+    if family == "u":
+        positive = fn.let(f"icmp sge i64 {payload}, 0")
+        text = f"{title}: is %lld, expected {dtype}, which is not negative"
+        fn.require(positive, codes.E_RANGE, text, f"i64 {payload}")
+    return payload
+
+
+def _title(entry: Entry, index: int) -> str:
+    return f"{entry.name}: argument '{entry.signature.args[index].name}' ({ordinal(index)})"
+
+
+def _tvm_entry(name: str) -> str:
+    return f"""define i32 @__tvm_ffi_{name}(ptr %self, ptr %args, i32 %n, ptr %ret) {{
+  %rc = call i32 @kdsl.tvm.{name}(ptr %args, i32 %n)
+  %good = icmp eq i32 %rc, 0
+  br i1 %good, label %ok, label %bad
+ok:
+  ret i32 0
+bad:
+  %r = call i32 @kdsl.raise(i32 %rc)
+  ret i32 %r
+}}"""
+
+
+def _tvm_metadata(entry: Entry, strings: Strings) -> str:
+    text = encode(entry_to_json(entry))
+    return f"""define i32 @__tvm_ffi__metadata_{entry.name}(ptr %self, ptr %args, i32 %n, ptr %ret) {{
+  %rc = call i32 @kdsl.return_text(ptr {strings(text)}, i64 {len(text)}, ptr %ret)
+  ret i32 %rc
+}}"""
+
+
+_RUNTIME = r"""; launcher
+declare i32 @snprintf(ptr, i64, ptr, ...)
+declare ptr @calloc(i64, i64)
+declare void @free(ptr)
+declare i32 @pthread_key_create(ptr, ptr)
+declare ptr @pthread_getspecific(i32)
+declare i32 @pthread_setspecific(i32, ptr)
+declare i32 @sched_yield()
+declare extern_weak void @TVMFFIErrorSetRaisedFromCStr(ptr, ptr)
+declare extern_weak i32 @TVMFFIStringFromByteArray(ptr, ptr)
+declare extern_weak ptr @dlsym(ptr, ptr)
+
+@kdsl.key = internal global i32 0
+@kdsl.key_state = internal global i32 0               ; 0 no key yet, 1 somebody makes it, 2 there, 3 refused
+@kdsl.shared_buffer = internal global [{BYTES} x i8] zeroinitializer
+@kdsl.no_shape = internal constant [16 x i64] zeroinitializer
+; what an absent optional tensor is read as; all its checks are waived
+@kdsl.absent = internal constant { ptr, i32, i32, i32, i32, ptr, ptr, i64 } { ptr null, i32 1, i32 0, i32 0, i32 0, ptr @kdsl.no_shape, ptr @kdsl.no_shape, i64 0 }
+@kdsl.text_failed = private constant [38 x i8] c"%s: an assertion in the kernel failed\00"
+@kdsl.text_memory = private constant [22 x i8] c"%s: not enough memory\00"
+@kdsl.text_status = private constant [37 x i8] c"%s: the kernel failed with status %d\00"
+@kdsl.raise_name = private constant [29 x i8] c"TVMFFIErrorSetRaisedFromCStr\00"
+@kdsl.string_name = private constant [26 x i8] c"TVMFFIStringFromByteArray\00"
+
+; the calling thread's message; one shared buffer only if the system has no thread keys left
+define internal ptr @kdsl.error_buffer() noinline cold {
+entry:
+  %s = load atomic i32, ptr @kdsl.key_state acquire, align 4
+  switch i32 %s, label %wait [ i32 0, label %try i32 2, label %get i32 3, label %shared ]
+try:
+  %x = cmpxchg ptr @kdsl.key_state, i32 0, i32 1 acquire acquire
+  %won = extractvalue { i32, i1 } %x, 1
+  br i1 %won, label %make, label %entry.again
+make:
+  %rc = call i32 @pthread_key_create(ptr @kdsl.key, ptr @free)
+  %made = icmp eq i32 %rc, 0
+  %state = select i1 %made, i32 2, i32 3
+  store atomic i32 %state, ptr @kdsl.key_state release, align 4
+  br i1 %made, label %get, label %shared
+wait:
+  %y = call i32 @sched_yield()
+  br label %entry.again
+entry.again:
+  %r = call ptr @kdsl.error_buffer()
+  ret ptr %r
+get:
+  %key = load i32, ptr @kdsl.key
+  %p = call ptr @pthread_getspecific(i32 %key)
+  %there = icmp ne ptr %p, null
+  br i1 %there, label %found, label %new
+found:
+  ret ptr %p
+new:
+  %q = call ptr @calloc(i64 1, i64 {BYTES})
+  %ok = icmp ne ptr %q, null
+  br i1 %ok, label %keep, label %shared
+keep:
+  %k = call i32 @pthread_setspecific(i32 %key, ptr %q)
+  ret ptr %q
+shared:
+  ret ptr @kdsl.shared_buffer
+}
+
+define ptr @kdsl_last_error() {
+  %p = call ptr @kdsl.error_buffer()
+  ret ptr %p
+}
+
+define internal void @kdsl.failed(ptr %name, i32 %status) noinline cold {
+  %p = call ptr @kdsl.error_buffer()
+  %assert = icmp eq i32 %status, 1
+  %memory = icmp eq i32 %status, 2
+  %t0 = select i1 %memory, ptr @kdsl.text_memory, ptr @kdsl.text_status
+  %t1 = select i1 %assert, ptr @kdsl.text_failed, ptr %t0
+  %n = call i32 (ptr, i64, ptr, ...) @snprintf(ptr %p, i64 {BYTES}, ptr %t1, ptr %name, i32 %status)
+  ret void
+}
+
+; elements; null strides mean contiguous
+define internal void @kdsl.strides(ptr %tensor, ptr %out, i64 %rank) {
+entry:
+  %shape.at = getelementptr i8, ptr %tensor, i64 24
+  %shape = load ptr, ptr %shape.at
+  %strides.at = getelementptr i8, ptr %tensor, i64 32
+  %strides = load ptr, ptr %strides.at
+  %none = icmp eq ptr %strides, null
+  br label %loop
+loop:
+  %i = phi i64 [ %rank, %entry ], [ %k, %next ]
+  %dense = phi i64 [ 1, %entry ], [ %dense1, %next ]
+  %k = sub i64 %i, 1
+  br i1 %none, label %count, label %copy
+copy:
+  %from = getelementptr i64, ptr %strides, i64 %k
+  %given = load i64, ptr %from
+  br label %next
+count:
+  br label %next
+next:
+  %v = phi i64 [ %given, %copy ], [ %dense, %count ]
+  %to = getelementptr i64, ptr %out, i64 %k
+  store i64 %v, ptr %to
+  %dim.at = getelementptr i64, ptr %shape, i64 %k
+  %dim = load i64, ptr %dim.at
+  %dense1 = mul i64 %dense, %dim
+  %more = icmp sgt i64 %k, 0
+  br i1 %more, label %loop, label %done
+done:
+  ret void
+}
+
+; bits of an f32 to bits of a bf16 or f16: to nearest, ties to even; NaN stays NaN
+define internal i32 @kdsl.to_bf16(i32 %x) {
+  %mag = and i32 %x, 2147483647
+  %nan = icmp ugt i32 %mag, 2139095040
+  %odd0 = lshr i32 %x, 16
+  %odd = and i32 %odd0, 1
+  %half = add i32 %odd, 32767
+  %sum = add i32 %x, %half
+  %round = lshr i32 %sum, 16
+  %quiet = or i32 %odd0, 64
+  %r = select i1 %nan, i32 %quiet, i32 %round
+  ret i32 %r
+}
+
+define internal i32 @kdsl.to_f16(i32 %x) {
+entry:
+  %sign0 = lshr i32 %x, 16
+  %sign = and i32 %sign0, 32768
+  %mag = and i32 %x, 2147483647
+  %huge = icmp uge i32 %mag, 1199570944               ; 65536: infinity or NaN
+  br i1 %huge, label %special, label %finite
+special:
+  %nan = icmp ugt i32 %mag, 2139095040
+  %s = select i1 %nan, i32 32256, i32 31744
+  br label %done
+finite:
+  %tiny = icmp ult i32 %mag, 947912704                ; 2^-14: the result is subnormal
+  br i1 %tiny, label %subnormal, label %normal
+subnormal:                                            ; adding 0.5 lets the adder round at bit 0 of the result
+  %f = bitcast i32 %mag to float
+  %g = fadd float %f, 0.5
+  %gb = bitcast float %g to i32
+  %sub = sub i32 %gb, 1056964608
+  br label %done
+normal:
+  %odd0 = lshr i32 %mag, 13
+  %odd = and i32 %odd0, 1
+  %low = add i32 %mag, 4095
+  %sum = add i32 %low, %odd
+  %re = sub i32 %sum, 939524096
+  %n = lshr i32 %re, 13
+  br label %done
+done:
+  %m = phi i32 [ %s, %special ], [ %sub, %subnormal ], [ %n, %normal ]
+  %r = or i32 %m, %sign
+  ret i32 %r
+}
+
+define internal ptr @kdsl.find(ptr %weak, ptr %name) noinline {
+entry:
+  %there = icmp ne ptr %weak, null
+  br i1 %there, label %yes, label %later
+yes:
+  ret ptr %weak
+later:
+  %able = icmp ne ptr @dlsym, null
+  br i1 %able, label %ask, label %no
+ask:
+  %p = call ptr @dlsym(ptr null, ptr %name)
+  ret ptr %p
+no:
+  ret ptr null
+}
+
+define internal i32 @kdsl.raise(i32 %code) noinline cold {
+entry:
+  %f = call ptr @kdsl.find(ptr @TVMFFIErrorSetRaisedFromCStr, ptr @kdsl.raise_name)
+  %there = icmp ne ptr %f, null
+  br i1 %there, label %yes, label %no
+yes:
+  %kind = call ptr @kdsl.error_kind(i32 %code)
+  %text = call ptr @kdsl.error_buffer()
+  call void %f(ptr %kind, ptr %text)
+  br label %no
+no:
+  ret i32 -1
+}
+
+define internal i32 @kdsl.return_text(ptr %data, i64 %size, ptr %ret) noinline {
+entry:
+  %bytes = alloca { ptr, i64 }
+  store ptr %data, ptr %bytes
+  %at = getelementptr i8, ptr %bytes, i64 8
+  store i64 %size, ptr %at
+  %f = call ptr @kdsl.find(ptr @TVMFFIStringFromByteArray, ptr @kdsl.string_name)
+  %there = icmp ne ptr %f, null
+  br i1 %there, label %yes, label %no
+yes:
+  %rc = call i32 %f(ptr %bytes, ptr %ret)
+  ret i32 %rc
+no:
+  ret i32 -1
+}""".replace("{BYTES}", str(MESSAGE_BYTES))
