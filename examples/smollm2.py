@@ -17,11 +17,12 @@ from importlib import import_module
 from time import perf_counter
 from typing import Any
 
-from kdsl.errors import KdslError
 from smollm2_model.model import Model, generate
 from smollm2_model.ops import Ops
 from smollm2_model.tokenizer import Tokenizer
 from smollm2_model.weights import Checkpoint, model_file
+
+from kdsl.errors import KdslError
 
 PROMPT = "What is the capital of France?"
 CHECKED_TOKENS = 32

@@ -36,7 +36,9 @@ class NoPoolError(KdslError):
     code = "KD0650"
     message = "there is no thread pool for the machine {machine!r}"
     hint = "use one of: {known}"
-    explanation = "The pool sleeps in the Linux kernel's futex call, whose number depends on the machine."
+    explanation = (
+        "The pool sleeps in the Linux kernel's futex call, whose number depends on the machine."
+    )
 
 
 def pool_ir(triple: str) -> str:

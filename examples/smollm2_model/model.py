@@ -66,7 +66,7 @@ class Model:
 
     @property
     def capacity(self) -> int:
-        return self._cos.shape[0]
+        return len(self._cos)
 
     def forward(self, tokens: Sequence[int]) -> Array:
         """Append tokens to the conversation; return the logits ``[V]`` after the last one.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+PIPE_WIDTH = 160
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -25,8 +26,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         made.add_row(*row)
     console = Console()
-    # Output into a file or a pipe is not cut to an imagined terminal.
-    console.print(made, width=None if console.is_terminal else 200, markup=False)
+    if not console.is_terminal:  # a file or a pipe is not cut to an imagined terminal
+        console = Console(width=PIPE_WIDTH)
+    console.print(made, markup=False)
 
 
 @contextmanager

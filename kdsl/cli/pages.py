@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from inspect import cleandoc
-from pkgutil import iter_modules
 from typing import Any
 
 from kdsl.cli.explain import summary_of
@@ -82,19 +80,11 @@ def ops_page() -> str:
     return _page(lines)
 
 
-def load_dialects() -> None:
-    """Import every dialect, so that its ops are declared."""
-    import kdsl.dialects
-
-    for found in iter_modules(kdsl.dialects.__path__, "kdsl.dialects."):
-        import_module(found.name)
-
-
 def declared_ops() -> Iterator[type[Any]]:
     """Yield the ops of every dialect by name."""
+    import kdsl.dialects.all as _declared  # noqa: F401 - importing declares the ops
     from kdsl.ir.define import REGISTRY
 
-    load_dialects()
     for name in sorted(REGISTRY):
         if REGISTRY[name].__module__.startswith("kdsl.dialects."):
             yield REGISTRY[name]

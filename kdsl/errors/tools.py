@@ -187,3 +187,15 @@ class StalePagesError(ToolError):
     explanation = """
         docs/errors.md, docs/ops.md and docs/settings.md are written from the declarations.
     """
+
+
+class UnknownDialectError(ToolError):
+    """There is no dialect of this name."""
+
+    code = "KD0716"
+    message = "there is no dialect {name!r}; there are {known}"
+    hint = "check the spelling"
+    explanation = """
+            kdsl irdl kdls      # KD0716
+            kdsl irdl           # right: the kdsl dialect
+    """

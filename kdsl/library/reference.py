@@ -75,12 +75,12 @@ def attention(
     offset: int | None = None,
     dtype: DTypeLike = np.float64,
 ) -> tuple[Array, Array]:
-    """Return softmax(scale q k^T) v ``[..., Hq, M, Dv]`` and the natural log-sum-exp ``[.., Hq, M]``.
+    """Return softmax(scale q k^T) v ``[..., Hq, M, Dv]`` and the log-sum-exp ``[..., Hq, M]``.
 
     ``offset`` is the position of the first query, key j having position j; by default the queries
-    are the last M positions. ``causal`` hides later keys; ``window`` hides keys that are
-    ``window`` or more positions away; ``softcap`` c replaces a score s by ``c tanh(s / c)``
-    (arXiv:2408.00118, section 2) before masking. A row that sees no key gives 0 and -inf.
+    are the last M positions. ``causal`` hides later keys; ``window`` hides keys that are that many
+    or more positions away, on either side; ``softcap`` c replaces a score s by ``c tanh(s / c)``
+    before masking (arXiv:2408.00118, section 2). A row that sees no key gives 0 and -inf.
     """
     q, k, v = (np.asarray(value, dtype) for value in (q, k, v))
     *batch, q_heads, rows, size = q.shape
@@ -108,7 +108,7 @@ def attention(
 def append_to_cache(new: ArrayLike, cache: Array, start: int) -> None:
     """Write ``new`` ``[..., Hkv, T, D]`` to positions ``start`` on of ``[..., Hkv, N, D]``."""
     rows, capacity = np.shape(new)[-2], cache.shape[-2]
-    fits = 0 <= start and start + rows <= capacity
+    fits = 0 <= start <= capacity - rows
     _require("0 <= start <= N - T", holds=fits, start=start, T=rows, N=capacity)
     cache[..., start : start + rows, :] = new
 
@@ -213,7 +213,7 @@ def _visible(queries: Array, keys: Array, *, causal: bool, window: int | None) -
 
 
 def _softmax_times(scores: Array, visible: Array, v: Array) -> tuple[Array, Array]:
-    """Return softmax over visible scores times ``v``, and the log-sum-exp, for one group of heads."""
+    """Return softmax over visible scores times ``v``, and the log-sum-exp, of one head group."""
     scores = np.where(visible, scores, -np.inf)
     top = np.max(scores, axis=-1, keepdims=True, initial=-np.inf)
     weights = np.exp(scores - np.where(np.isneginf(top), 0, top))

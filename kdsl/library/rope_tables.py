@@ -37,7 +37,7 @@ class Llama3Scaling:
 
 @dataclass(frozen=True)
 class YarnScaling:
-    """Blend per dimension by the number of turns in the trained context (arXiv:2309.00071, 3.2-3.4).
+    """Blend per dimension by the number of turns in training (arXiv:2309.00071, 3.2-3.4).
 
     Dimensions that turn more than ``beta_fast`` times stay, those that turn less than ``beta_slow``
     times are interpolated. ``attention_factor`` multiplies cos and sin; None computes it from

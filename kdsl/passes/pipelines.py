@@ -5,26 +5,32 @@ from __future__ import annotations
 from kdsl.passes.canonicalize import Canonicalize
 from kdsl.passes.cse import CommonSubexpressionElimination
 from kdsl.passes.dce import DeadCodeElimination
+from kdsl.passes.fuse_elementwise import FuseElementwise
+from kdsl.passes.fuse_launches import DropWorkspaces, FuseLaunches
 from kdsl.passes.if_convert import IfConvert
 from kdsl.passes.licm import LoopInvariantCodeMotion
 from kdsl.passes.manager import Pipeline
+from kdsl.passes.parallel import DistributeParallel
 from kdsl.passes.unroll import Unroll
 from kdsl.passes.vectorize import Vectorize
 
 SIMPLIFY = Pipeline("simplify", (Canonicalize(), CommonSubexpressionElimination()))
+FUSE = Pipeline("fuse", (FuseLaunches(), FuseElementwise(), DropWorkspaces()))
+WIDEN = Pipeline("widen", (DistributeParallel(), Vectorize(), Unroll()))
 OPTIMIZE = Pipeline(
     "optimize",
     (
         SIMPLIFY,
+        FUSE,
         IfConvert(),
         LoopInvariantCodeMotion(),
-        Vectorize(),
-        Unroll(),
+        WIDEN,
         SIMPLIFY,
         LoopInvariantCodeMotion(),
         DeadCodeElimination(),
     ),
 )
+"""From a traced module to lane-level code, for targets with flat memory."""
 
-PIPELINES: dict[str, Pipeline] = {p.name: p for p in (SIMPLIFY, OPTIMIZE)}
+PIPELINES: dict[str, Pipeline] = {p.name: p for p in (SIMPLIFY, FUSE, WIDEN, OPTIMIZE)}
 """Every pipeline by its name."""

@@ -46,7 +46,11 @@ def describe(arg: Arg) -> str:
 def validate(entry: Entry) -> None:
     """Raise ExportError when an entry cannot be one C function."""
     name = entry.name
-    if not (name.isidentifier() and name.isascii()) or name in RESERVED or name.startswith("entry_"):
+    if (
+        not (name.isidentifier() and name.isascii())
+        or name in RESERVED
+        or name.startswith("entry_")
+    ):
         raise ExportError(
             entry=name, reason="the name is no free C identifier", advice="give it another name"
         )
@@ -190,7 +194,9 @@ class _Core:
 
     def _variants(self, index: int) -> list[Arg]:
         """This argument in every specialization, without repeats of its description."""
-        found = {describe(a): a for a in (s.signature.args[index] for s in self.entry.specializations)}
+        found = {
+            describe(a): a for a in (s.signature.args[index] for s in self.entry.specializations)
+        }
         return list(found.values())
 
     def _dtype(self, array: _Array, tensor: str, variants: list[Arg]) -> None:
@@ -321,9 +327,7 @@ class _Core:
             names[name] = self._bind(name, places, free)
         return names, free
 
-    def _bind(
-        self, name: str, places: list[tuple[_Array, int]], free: dict[str, list[str]]
-    ) -> str:
+    def _bind(self, name: str, places: list[tuple[_Array, int]], free: dict[str, list[str]]) -> str:
         fn = self.fn
         sure = [p for p in places if p[0].absent is None]
         if sure:
@@ -431,7 +435,10 @@ class _Core:
         if array is not None:
             good = self._unless_absent(array, good)
         self.fn.require(
-            good, code, f"{self.entry.name}: argument '{arg.name}' ({ordinal(index)}): {text}", *values
+            good,
+            code,
+            f"{self.entry.name}: argument '{arg.name}' ({ordinal(index)}): {text}",
+            *values,
         )
 
     def _unless_absent(self, array: _Array, good: str) -> str:

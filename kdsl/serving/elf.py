@@ -97,7 +97,9 @@ class ElfFile:
         if len(data) >= 6 and data[4:6] != IDENT[4:6]:
             raise ForeignArtifactError(path=path, reason="it is no 64-bit little-endian ELF file")
         head = self._unpack(HEADER, 0, "the ELF header")
-        _, self.type, self.machine, _, _, self._phoff, self._shoff, _, _, phent, self._phnum = head[:11]
+        _, self.type, self.machine, _, _, self._phoff, self._shoff, _, _, phent, self._phnum = head[
+            :11
+        ]
         shent, self._shnum, self._shstr = head[11:]
         if (self._phnum and phent != SEGMENT.size) or (self._shnum and shent != SECTION.size):
             raise ForeignArtifactError(path=path, reason="its header tables have odd entry sizes")

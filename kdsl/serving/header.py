@@ -20,17 +20,23 @@ def header(manifest: Manifest, library: str = "kernel") -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False  # noqa: S701
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701
     )
     template = environment.from_string(TEMPLATE.read_text())
     guard = re.sub(r"\W", "_", library).upper()
-    return template.render(
-        guard=f"KDSL_{guard}_H",
-        abi=ABI,
-        producer=manifest.producer,
-        statuses=STATUSES,
-        entries=[_entry(entry) for entry in manifest.entries],
-    ) + "\n"
+    return (
+        template.render(
+            guard=f"KDSL_{guard}_H",
+            abi=ABI,
+            producer=manifest.producer,
+            statuses=STATUSES,
+            entries=[_entry(entry) for entry in manifest.entries],
+        )
+        + "\n"
+    )
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

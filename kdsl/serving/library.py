@@ -121,7 +121,9 @@ class LoadedEntry:
         """Put named arguments and defaults in their places."""
         name = self.entry.name
         if len(args) > self._count:
-            text = f"{name}: takes {self._count} arguments ({', '.join(self._names)}), got {len(args)}"
+            text = (
+                f"{name}: takes {self._count} arguments ({', '.join(self._names)}), got {len(args)}"
+            )
             raise CallError(text=text)
         found = list(args)
         for arg in self._args[len(args) :]:
@@ -135,7 +137,9 @@ class LoadedEntry:
         if named:
             extra = next(iter(named))
             why = "is given twice" if extra in self._names else "is unknown"
-            raise CallError(text=f"{name}: argument '{extra}' {why}; it takes {', '.join(self._names)}")
+            raise CallError(
+                text=f"{name}: argument '{extra}' {why}; it takes {', '.join(self._names)}"
+            )
         return tuple(found)
 
 

@@ -114,7 +114,9 @@ def link_own(objects: list[bytes], soname: str) -> bytes:
 def _parse(data: bytes, number: int) -> _Object:
     file = elf.ElfFile(data, f"object {number}")
     if file.type != elf.ET_REL or file.machine != EM_X86_64:
-        raise UnsupportedObjectError(reason=f"it is no relocatable x86-64 object ({file.machine_name})")
+        raise UnsupportedObjectError(
+            reason=f"it is no relocatable x86-64 object ({file.machine_name})"
+        )
     sections = file.sections()
     tables = [s for s in sections if s.type == elf.SHT_SYMTAB]
     symbols = file.symbols(tables[0], sections) if tables else []
@@ -182,7 +184,9 @@ class _Link:
         if found is None:
             found = _Output(name, section.type, flags, _group(name, flags))
             self.outputs[name] = found
-        elif found.flags != flags or (found.type == elf.SHT_NOBITS) != (section.type == elf.SHT_NOBITS):
+        elif found.flags != flags or (found.type == elf.SHT_NOBITS) != (
+            section.type == elf.SHT_NOBITS
+        ):
             raise UnsupportedObjectError(reason=f"sections {name!r} differ in flags")
         return found
 
@@ -202,7 +206,11 @@ class _Link:
                 if row.symbol >= len(obj.symbols):
                     raise UnsupportedObjectError(reason="a relocation names no symbol")
                 symbol = obj.symbols[row.symbol]
-                if symbol.section == elf.SHN_UNDEF and symbol.name and symbol.name not in self.defined:
+                if (
+                    symbol.section == elf.SHN_UNDEF
+                    and symbol.name
+                    and symbol.name not in self.defined
+                ):
                     before = self.imports.get(symbol.name)
                     if before is None or before.binding == elf.STB_WEAK:
                         self.imports[symbol.name] = symbol
@@ -271,7 +279,9 @@ class _Link:
         )
         slots = 16 * len(self.stubs), 8 * len(self.got)
         self._table(".hash", elf.SHT_HASH, R, _hash_table(self.dynamic_names), ".dynsym", 4)
-        self._table(".dynsym", elf.SHT_DYNSYM, R, self._dynsym_size(), ".dynstr", elf.SYMBOL.size, 1)
+        self._table(
+            ".dynsym", elf.SHT_DYNSYM, R, self._dynsym_size(), ".dynstr", elf.SYMBOL.size, 1
+        )
         self._table(".dynstr", elf.SHT_STRTAB, R, self.strings)
         rela = elf.RELA.size * (absolute + len(self.got))
         self._table(".rela.dyn", elf.SHT_RELA, R, bytes(rela), ".dynsym", elf.RELA.size)
@@ -283,7 +293,14 @@ class _Link:
         return bytes(elf.SYMBOL.size * (1 + len(self.dynamic_names)))
 
     def _table(
-        self, name: str, kind: int, group: int, body: bytes, link: str = "", entry: int = 0, info: int = 0
+        self,
+        name: str,
+        kind: int,
+        group: int,
+        body: bytes,
+        link: str = "",
+        entry: int = 0,
+        info: int = 0,
     ) -> None:
         flags = elf.SHF_ALLOC | {R: 0, RX: elf.SHF_EXEC, RELRO: elf.SHF_WRITE}[group]
         if name in self.outputs:
@@ -356,7 +373,9 @@ class _Link:
         if symbol.section == elf.SHN_ABS:
             raise UnsupportedObjectError(reason=f"{symbol.name!r} is an absolute symbol")
         if (owner, symbol.section) not in self.place:
-            raise UnsupportedObjectError(reason=f"{symbol.name!r} lies in a section that is not loaded")
+            raise UnsupportedObjectError(
+                reason=f"{symbol.name!r} lies in a section that is not loaded"
+            )
         output, piece = self.place[owner, symbol.section]
         return output.address + piece.offset + symbol.value
 
@@ -421,7 +440,9 @@ class _Link:
         s = found.symbol
         section = self.place[found.owner, s.section][0].number
         address = self._address(found.owner, s)
-        return elf.SYMBOL.pack(name, s.binding << 4 | s.type, s.visibility, section, address, s.size)
+        return elf.SYMBOL.pack(
+            name, s.binding << 4 | s.type, s.visibility, section, address, s.size
+        )
 
     def _dynamic(self) -> bytes:
         out = self.outputs
@@ -461,15 +482,15 @@ class _Link:
                 file_end = stored[-1].address + stored[-1].size if stored else start
                 # Read-only after relocation works on whole pages.
                 top = _up(end, PAGE) if RELRO in groups else end
-                rows.append(_segment(elf.PT_LOAD, flags, start, file_end - start, top - start, PAGE))
+                rows.append(
+                    _segment(elf.PT_LOAD, flags, start, file_end - start, top - start, PAGE)
+                )
                 if RELRO in groups:
                     rows.append(
                         _segment(elf.PT_GNU_RELRO, 4, start, file_end - start, top - start, 1)
                     )
         dynamic = self.outputs[".dynamic"]
-        rows.append(
-            _segment(elf.PT_DYNAMIC, 6, dynamic.address, dynamic.size, dynamic.size, 8)
-        )
+        rows.append(_segment(elf.PT_DYNAMIC, 6, dynamic.address, dynamic.size, dynamic.size, 8))
         notes = [o for o in self.order if o.type == elf.SHT_NOTE]
         if notes:
             start, end = notes[0].address, notes[-1].address + notes[-1].size
@@ -494,16 +515,34 @@ class _Link:
             link = self.outputs[o.link].number if o.link else 0
             rows.append(
                 elf.SECTION.pack(
-                    title_at[o.name], o.type, o.flags, o.address, min(o.address, self.file_end), o.size,
-                    link, o.info, o.align, o.entry_size)  # fmt: skip
+                    title_at[o.name],
+                    o.type,
+                    o.flags,
+                    o.address,
+                    min(o.address, self.file_end),
+                    o.size,
+                    link,
+                    o.info,
+                    o.align,
+                    o.entry_size,
+                )  # fmt: skip
             )
         tail = bytearray()
         for name, kind, body, link, info, entry in extra:
             tail += bytes(-(offset + len(tail)) % 8)
             rows.append(
                 elf.SECTION.pack(
-                    title_at[name], kind, 0, 0, offset + len(tail), len(body), link, info,
-                    8 if entry else 1, entry)  # fmt: skip
+                    title_at[name],
+                    kind,
+                    0,
+                    0,
+                    offset + len(tail),
+                    len(body),
+                    link,
+                    info,
+                    8 if entry else 1,
+                    entry,
+                )  # fmt: skip
             )
             tail += body
         tail += bytes(-(offset + len(tail)) % 8)

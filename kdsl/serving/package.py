@@ -44,7 +44,9 @@ def build_shared_object(
 
 def manifest_of(entries: Sequence[Entry], *, producer: str, source: bytes) -> Manifest:
     """Return a manifest for entries made from a source text."""
-    return Manifest(tuple(entries), producer=producer, source_hash=hashlib.sha256(source).hexdigest())
+    return Manifest(
+        tuple(entries), producer=producer, source_hash=hashlib.sha256(source).hexdigest()
+    )
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:

@@ -71,7 +71,9 @@ class RelationCompiler:
                 return self.fn.let(f"{ARITHMETIC[type(op)]} i64 {a}, {b}")
             case ast.BinOp(left, ast.Mod() | ast.FloorDiv() as op, right):
                 return self._divide(self._number(left), self._number(right), op)
-        raise self._refuse(f"holds {ast.unparse(node)!r}; only + - * // % on integers are understood")
+        raise self._refuse(
+            f"holds {ast.unparse(node)!r}; only + - * // % on integers are understood"
+        )
 
     def _divide(self, a: str, b: str, op: ast.operator) -> str:
         """Floor division; 0 and -1 never reach the machine's divider, which would trap."""
@@ -86,7 +88,9 @@ class RelationCompiler:
         signs = fn.let(f"icmp slt i64 {fn.let(f'xor i64 {rest}, {safe}')}, 0")
         adjust = fn.let(f"and i1 {inexact}, {signs}")
         if isinstance(op, ast.Mod):
-            return fn.let(f"select i1 {adjust}, i64 {fn.let(f'add i64 {rest}, {safe}')}, i64 {rest}")
+            return fn.let(
+                f"select i1 {adjust}, i64 {fn.let(f'add i64 {rest}, {safe}')}, i64 {rest}"
+            )
         quotient = fn.let(f"sdiv i64 {a}, {safe}")
         floor = fn.let(f"sub i64 {quotient}, {fn.let(f'zext i1 {adjust} to i64')}")
         return fn.let(f"select i1 {minus}, i64 {fn.let(f'sub i64 0, {a}')}, i64 {floor}")

@@ -78,7 +78,9 @@ def _switch(name: str, table: dict[int, str], other: str, strings: Strings) -> s
 
 def _c_entry(entry: Entry, strings: Strings) -> str:
     args = entry.signature.args
-    types = ["ptr" if a.is_array else BORDERS[scalar_border(entry, k)].llvm for k, a in enumerate(args)]
+    types = [
+        "ptr" if a.is_array else BORDERS[scalar_border(entry, k)].llvm for k, a in enumerate(args)
+    ]
     params = [f"{kind} %a{k}" for k, kind in enumerate(types)] + ["ptr %stream"]
     fn = Function(f"i32 @kdsl_{entry.name}({', '.join(params)})", strings)
     raw = fn.let(f"alloca [{max(1, len(args))} x i64]")

@@ -51,7 +51,7 @@ TINY = Config(
 VOCABULARY_SIZE = 50
 
 
-def tiny_weights(seed=0):
+def tiny_weights(seed=0, vocabulary=VOCABULARY_SIZE):
     random = np.random.default_rng(seed)
 
     def matrix(rows, columns):
@@ -75,7 +75,7 @@ def tiny_weights(seed=0):
         )
         for _ in range(TINY.layers)
     ]
-    return Weights(matrix(VOCABULARY_SIZE, TINY.width), tuple(layers), norm())
+    return Weights(matrix(vocabulary, TINY.width), tuple(layers), norm())
 
 
 def tiny_model(capacity=16, seed=0):
@@ -308,13 +308,13 @@ def test_a_missing_package_is_explained_without_a_traceback(monkeypatch, capsys)
 MERGES = ["Ġ t", "h e", "Ġt he", "i n", "in g", "Ã ©", "1 2", "ð Ł", "Ċ Ċ"]
 
 
-def small_tokenizer(missing=()):
+def small_vocabulary(missing=()):
     letters = [spelling for byte, spelling in enumerate(BYTE_SPELLING) if byte not in missing]
     tokens = ["<|endoftext|>", START, END, *letters, *(m.replace(" ", "") for m in MERGES)]
-    return Tokenizer(Vocabulary(tokens, MERGES, frozenset({0, 1, 2}), end=2))
+    return Vocabulary(tokens, MERGES, frozenset({0, 1, 2}), end=2)
 
 
-SMALL = small_tokenizer()
+SMALL = Tokenizer(small_vocabulary())
 
 
 def spelled(text, tokenizer=SMALL):
@@ -365,7 +365,7 @@ def test_merges_apply_by_rank_and_never_across_words():
 
 
 def test_bytes_without_a_token_are_dropped_before_merging():
-    tokenizer = small_tokenizer(missing={0xF0, 0x04})
+    tokenizer = Tokenizer(small_vocabulary(missing={0xF0, 0x04}))
 
     assert not tokenizer.spells("i\x04n")
     assert tokenizer.decode(tokenizer.encode("a\x04b")) == "ab"
@@ -386,6 +386,78 @@ def test_streaming_waits_for_the_end_of_a_character():
     assert "".join(texts) == "a🙂b"
     assert "\N{REPLACEMENT CHARACTER}" not in "".join(texts)
     assert "" in texts
+
+
+# ------------------------------------------------------------------------------- command line
+
+
+class TinyCheckpoint:
+    """Random weights behind the small vocabulary."""
+
+    def __init__(self, path):
+        assert path == "tiny"
+
+    def config(self):
+        return TINY
+
+    def vocabulary(self):
+        return small_vocabulary()
+
+    def weights(self, dtype, track):
+        return tiny_weights(vocabulary=len(self.vocabulary().tokens))
+
+
+class ForgetfulOps(NumpyOps):
+    """Reads no token but the current one: as good as a kernel with a broken cache."""
+
+    def rope_attention_decode(self, q, k, v, cos, sin, k_cache, v_cache, position, out):
+        out[:] = np.repeat(v, len(q) // len(v), axis=0)
+
+
+@pytest.fixture
+def tiny_program(monkeypatch):
+    def install(ops):
+        monkeypatch.setattr(smollm2, "model_file", lambda: "tiny")
+        monkeypatch.setattr(smollm2, "Checkpoint", TinyCheckpoint)
+        monkeypatch.setattr(
+            smollm2, "make_ops", lambda name: NumpyOps() if name == "numpy" else ops
+        )
+        monkeypatch.setattr(smollm2, "OPS", {"other": "", "numpy": ""})
+        return smollm2.main
+
+    return install
+
+
+def test_check_accepts_ops_that_make_the_same_tokens(tiny_program, capsys):
+    assert tiny_program(NumpyOps())(["--check"]) == 0
+    assert "equal: the first 32 greedy tokens" in capsys.readouterr().out
+
+
+def test_check_names_the_first_token_that_differs(tiny_program, capsys):
+    assert tiny_program(ForgetfulOps())(["--check"]) == 1
+    assert "different: greedy token" in capsys.readouterr().out
+
+
+def test_check_of_the_reference_against_itself_is_refused(tiny_program, capsys):
+    with pytest.raises(SystemExit):
+        tiny_program(NumpyOps())(["--check", "--ops", "numpy"])
+    assert "choose another --ops" in capsys.readouterr().err
+
+
+def test_the_answer_goes_to_stdout_and_the_speeds_to_stderr(tiny_program, capsys):
+    status = tiny_program(NumpyOps())(["--prompt", "hi", "--max-new-tokens", "5"])
+
+    printed = capsys.readouterr()
+    assert status == 0
+    assert "tokens/s" in printed.err
+    assert "tokens/s" not in printed.out
+
+
+@pytest.mark.parametrize("count", ["0", "-3", "many"])
+def test_a_count_of_tokens_that_is_none_is_refused(tiny_program, capsys, count):
+    with pytest.raises(SystemExit):
+        tiny_program(NumpyOps())(["--max-new-tokens", count])
+    assert "--max-new-tokens" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------ the real weights

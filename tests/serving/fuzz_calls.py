@@ -48,7 +48,9 @@ def tensors(draw, rank):
         "data": draw(st.sampled_from([0, 1, 1, 1, 1])),
         "device_type": 1 if right else draw(st.integers(-1, 3)),
         "ndim": rank if right else draw(st.integers(-1, 5)),
-        "word": draw(st.sampled_from([0x12002, 0x11004])) if right else draw(st.integers(0, 2**32 - 1)),
+        "word": draw(st.sampled_from([0x12002, 0x11004]))
+        if right
+        else draw(st.integers(0, 2**32 - 1)),
         "shape": shape if draw(st.integers(0, 15)) else None,
         "strides": strides if draw(st.booleans()) else None,
         "byte_offset": draw(st.sampled_from([0, 0, 0, 4, 1, 16])),
@@ -76,9 +78,11 @@ def huge(fields, rank):
         return False
     extents = fields["shape"][:rank]
     strides = fields["strides"] or [1 if a == rank - 1 else 8 for a in range(rank)]
-    return 0 not in extents and sum(
-        max(0, e - 1) * abs(s) for e, s in zip(extents, strides, strict=False)
-    ) + 8 > PAGE.size
+    return (
+        0 not in extents
+        and sum(max(0, e - 1) * abs(s) for e, s in zip(extents, strides, strict=False)) + 8
+        > PAGE.size
+    )
 
 
 def judge(status, before):

@@ -135,7 +135,9 @@ def _rows(name: str) -> str:
     text = ROWS
     if name == "bf16":
         for result, bits in (("scale", "%kbits"), ("s", "%sbits")):
-            widen = f"%{result}z = zext i16 {bits} to i32\n  %{result}w = shl i32 %{result}z, 16\n  "
+            widen = (
+                f"%{result}z = zext i16 {bits} to i32\n  %{result}w = shl i32 %{result}z, 16\n  "
+            )
             text = text.replace(f"%{result} = {{", f"{widen}%{result} = {{")
     return (
         text.replace("{name}", name)
@@ -175,9 +177,7 @@ ENTRIES = (
     Entry("axpby", (Specialization("kdsl_entry_axpby", AXPBY),), doc="y = a * x + b * y /* sum */"),
     Entry(
         "rows",
-        tuple(
-            Specialization(f"kdsl_entry_rows_{d}", rows_signature(d)) for d in ("f32", "bf16")
-        ),
+        tuple(Specialization(f"kdsl_entry_rows_{d}", rows_signature(d)) for d in ("f32", "bf16")),
         doc="Scale each row.",
     ),
 )
@@ -188,7 +188,9 @@ def compile_ir(text: str) -> bytes:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     triple = llvm.get_process_triple()
-    machine = llvm.Target.from_triple(triple).create_target_machine(opt=2, reloc="pic", codemodel="default")
+    machine = llvm.Target.from_triple(triple).create_target_machine(
+        opt=2, reloc="pic", codemodel="default"
+    )
     module = llvm.parse_assembly(f'target triple = "{triple}"\n{text}')
     module.verify()
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))

@@ -41,7 +41,7 @@ def raw_axpby(library, x, y):
     return status, library.handle.kdsl_last_error().decode()
 
 
-ROW = (ctypes.c_int64 * 1)
+ROW = ctypes.c_int64 * 1
 WRONG_TENSORS = [
     ({"device_type": 2}, 17, "argument 'x' (1st): is on DLPack device type 2, expected 1 (CPU)"),
     ({"bits": 64}, 18, "argument 'x' (1st): has dtype f64, expected f32"),

@@ -34,7 +34,9 @@ def test_a_fixed_dim_keeps_its_name():
 
 def test_an_unknown_kind_of_argument_is_refused():
     with pytest.raises(ValueError, match="struct"):
-        Signature.from_json({"name": "f", "args": [{"name": "x", "kind": "struct", "dtype": "f32"}]})
+        Signature.from_json(
+            {"name": "f", "args": [{"name": "x", "kind": "struct", "dtype": "f32"}]}
+        )
 
 
 @pytest.mark.parametrize(

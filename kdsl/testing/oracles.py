@@ -1,0 +1,142 @@
+"""Outside judges of modules: mlir-opt, xDSL and mlir-cpu-runner, as functions on text.
+
+Each skips the calling test when its tool is missing (fails it under KDSL_REQUIRE_JUDGES=1).
+``KDSL_MLIR_DIR`` names a folder of MLIR 19 tools; otherwise PATH and LLVM's own folders are searched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from kdsl.testing.judges import require_module, require_program
+
+LLVM_FOLDERS = ("/usr/lib/llvm-19", "/usr/local/opt/llvm@19", "/opt/homebrew/opt/llvm@19")
+TIMEOUT_S = 120
+GENERIC = "--mlir-print-op-generic"
+
+TO_LLVM = (
+    "--convert-vector-to-scf",
+    "--expand-strided-metadata",
+    "--lower-affine",
+    "--convert-scf-to-cf",
+    "--arith-expand",
+    "--memref-expand",
+    "--convert-math-to-llvm",
+    "--convert-math-to-libm",
+    "--convert-vector-to-llvm",
+    "--finalize-memref-to-llvm",
+    "--convert-arith-to-llvm",
+    "--convert-func-to-llvm",
+    "--convert-cf-to-llvm",
+    "--convert-index-to-llvm",
+    "--reconcile-unrealized-casts",
+)
+"""Upstream passes that take func, scf, arith, math, vector and memref to LLVM's dialect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge said: its output when it accepted, its complaint otherwise."""
+
+    accepted: bool
+    output: str
+    complaint: str
+
+
+@cache
+def llvm_folder() -> Path | None:
+    """Return the root of an LLVM 19 with MLIR tools, if there is one."""
+    given = os.environ.get("KDSL_MLIR_DIR")
+    folders = [Path(given)] if given else [Path(folder) for folder in LLVM_FOLDERS]
+    return next((f for f in folders if (f / "bin" / "mlir-opt").exists()), None)
+
+
+def tool(name: str) -> str:
+    """Return the path of an MLIR 19 tool; skip or fail the calling test when there is none."""
+    folder = llvm_folder()
+    if folder is not None and (folder / "bin" / name).exists():
+        return str(folder / "bin" / name)
+    return shutil.which(f"{name}-19") or require_program(name)
+
+
+@cache
+def irdl_file(dialect: str = "kdsl") -> str:
+    """Return the path of our dialect as IRDL, written once in a process."""
+    import kdsl.dialects.all  # noqa: F401  (the ops must be declared)
+    from kdsl.dialects.irdl import irdl
+
+    path = Path(tempfile.mkdtemp(prefix="kdsl-irdl-")) / f"{dialect}.irdl.mlir"
+    path.write_text(irdl(dialect))
+    return str(path)
+
+
+def mlir_opt(text: str, *flags: str) -> Verdict:
+    """Let mlir-opt parse, verify and print a module (our dialect's ops by IRDL)."""
+    return _run([tool("mlir-opt"), f"--irdl-file={irdl_file()}", *flags], text)
+
+
+def mlir_opt_accepts_each(texts: Sequence[str]) -> list[bool]:
+    """Return mlir-opt's verdict on each of many modules, in as many threads as there are processors."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    tool("mlir-opt")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [verdict.accepted for verdict in pool.map(mlir_opt, texts)]
+
+
+def xdsl_roundtrip(text: str) -> Verdict:
+    """Let xDSL parse, verify and print a module; ops it does not know pass unverified."""
+    require_module("xdsl")
+    from io import StringIO
+
+    from xdsl.context import Context
+    from xdsl.dialects import get_all_dialects
+    from xdsl.parser import Parser
+    from xdsl.printer import Printer
+    from xdsl.utils.exceptions import DiagnosticException, ParseError, VerifyException
+
+    context = Context(allow_unregistered=True)
+    for name, factory in get_all_dialects().items():
+        context.register_dialect(name, factory)
+    try:
+        module = Parser(context, text).parse_module()
+        module.verify()
+    except (ParseError, VerifyException, DiagnosticException) as problem:
+        return Verdict(False, "", str(problem))
+    out = StringIO()
+    Printer(stream=out, print_generic_format=True).print_op(module)
+    return Verdict(True, out.getvalue(), "")
+
+
+def mlir_cpu_run(text: str, entry: str = "main", result: str = "void") -> str:
+    """Lower a module by upstream passes only, run it, and return what it printed."""
+    lowered = mlir_opt(text, *TO_LLVM)
+    if not lowered.accepted:
+        raise AssertionError(f"upstream passes refused the module:\n{lowered.complaint}")
+    folder = llvm_folder()
+    libraries = [] if folder is None else sorted((folder / "lib").glob("libmlir_*runner_utils.so"))
+    command = [
+        tool("mlir-cpu-runner"),
+        "-e",
+        entry,
+        f"--entry-point-result={result}",
+        *(f"--shared-libs={path}" for path in libraries),
+    ]
+    ran = _run(command, lowered.output)
+    if not ran.accepted:
+        raise AssertionError(f"mlir-cpu-runner failed:\n{ran.complaint}")
+    return ran.output
+
+
+def _run(command: list[str], text: str) -> Verdict:
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+    )
+    return Verdict(done.returncode == 0, done.stdout, done.stderr)
