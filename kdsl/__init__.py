@@ -10,7 +10,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 PUBLIC: dict[str, tuple[str, ...]] = {
+    "kdsl.bench.case": ("Case",),
     "kdsl.errors": ("KdslError",),
+    "kdsl.serving.library": ("load",),
     "kdsl.settings": ("settings",),
 }
 """Module -> the public names that it defines."""

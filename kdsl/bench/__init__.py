@@ -1,1 +1,1 @@
-"""Benchmarks with their peers in the same run."""
+"""Declared cases: what checks and benchmarks run, and how they are measured next to their peers."""

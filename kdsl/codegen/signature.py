@@ -41,7 +41,7 @@ class Arg:
         return 1 + 2 * len(self.dims) if self.kind == TENSOR else 1
 
     def dim_name(self, axis: int) -> str | None:
-        """The user's name of dim ``axis``, also of a fixed one when it is known."""
+        """Return the user's name of dim ``axis``, also of a fixed one when it is known."""
         dim = self.dims[axis]
         if isinstance(dim, str):
             return dim

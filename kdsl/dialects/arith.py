@@ -393,6 +393,8 @@ class Ceildivsi(Op, name="arith.ceildivsi", traits=LANEWISE):
 
     @staticmethod
     def evaluate(lhs: Any, rhs: Any) -> Any:
+        if _is_bool(lhs):
+            return lhs
         with np.errstate(all="ignore"):
             return np.negative(np.floor_divide(np.negative(lhs), rhs))
 

@@ -1,11 +1,13 @@
 """A dialect's declarations as IRDL, so that ``mlir-opt --irdl-file=`` verifies our own ops too.
 
 What IRDL of MLIR 19 cannot say stays with our verifier: optional attributes, shapes, and rules of an op's own.
+It demands one type of all values of a variadic operand; an op that mixes types there (a launch) is therefore
+declared once for each count of operands, as ``launch__5``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from kdsl.ir.define import REGISTRY, AttributeField, Constraint, Op, Operand, Result
 from kdsl.ir.printer import string_text
@@ -34,6 +36,9 @@ CONSTRAINTS: dict[str, tuple[str, ...]] = {
 }
 """Each constraint's types: scalars by name, shaped types by kind (IRDL does not see their elements)."""
 
+ONE_TYPE = ("index", "i1")
+"""Constraints that leave no choice, so that a variadic operand's values agree."""
+
 ATTRIBUTES = {
     "int": "#builtin.integer",
     "bool": "#builtin.integer",
@@ -49,17 +54,37 @@ ATTRIBUTES = {
 }
 
 
-def irdl(dialect: str = "kdsl") -> str:
-    """Return the IRDL of every declared op of a dialect, ordered by name."""
+def irdl(dialect: str = "kdsl", counts: Iterable[int] = range(16)) -> str:
+    """Return the IRDL of every declared op of a dialect, ordered by name.
+
+    ``counts``: for how many operands an op that mixes types is declared.
+    """
     ops = [REGISTRY[name] for name in sorted(REGISTRY) if name.startswith(f"{dialect}.")]
-    return "\n".join([f"irdl.dialect @{dialect} {{", *map(_operation, ops), "}", ""])
+    texts = []
+    for kind in ops:
+        if mixes_types(kind):
+            fewest = len(kind.operand_fields) - 1
+            texts += [_operation(kind, n - fewest) for n in counts if n >= fewest]
+        else:
+            texts.append(_operation(kind, None))
+    return "\n".join([f"irdl.dialect @{dialect} {{", *texts, "}", ""])
 
 
-def _operation(kind: type[Op]) -> str:
+def mixes_types(kind: type[Op]) -> bool:
+    """Return whether the values of a variadic operand may have several types."""
+    return any(
+        o.variadic and o.constraint.name not in ONE_TYPE for o in kind.operand_fields
+    )
+
+
+def _operation(kind: type[Op], extra: int | None) -> str:
+    """Declare an op, with ``extra`` values for the variadic operand when a number is given."""
     body = _Body()
-    lines = _values(kind, body)
+    lines = _values(kind, body, extra)
     lines += _attributes(kind, body)
     name = kind.name.partition(".")[2]
+    if extra is not None:
+        name = f"{name}__{len(kind.operand_fields) - 1 + extra}"
     return "\n".join([f"  irdl.operation @{name} {{", *body.lines, *lines, "  }"])
 
 
@@ -90,13 +115,17 @@ def _single_type(option: str) -> str:
     return f'base "!{SHAPED[option]}"' if option in SHAPED else f"is {option}"
 
 
-def _values(kind: type[Op], body: _Body) -> list[str]:
+def _values(kind: type[Op], body: _Body, extra: int | None) -> list[str]:
     """Return the lines for operands and results; one name used twice means one type."""
     names: dict[str, str] = {}
+    operands: list[str] = []
     for declared in kind.operand_fields:
+        if declared.variadic and extra is not None:
+            operands += [body.type(declared.constraint) for _ in range(extra)]
+            continue
         shared = names.get(declared.same_as or "")
         names[declared.name] = shared or body.type(declared.constraint)
-    operands = [_listed(o, names[o.name]) for o in kind.operand_fields]
+        operands.append(_listed(declared, names[declared.name]))
     results = [_listed(r, _result(r, names, body)) for r in kind.result_fields]
     lines = []
     if operands:

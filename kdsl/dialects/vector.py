@@ -203,7 +203,7 @@ class Shuffle(Op, name="vector.shuffle", traits=(Pure,)):
 
     a = operand(VECTOR)
     b = operand(VECTOR)
-    mask = attribute("ints")
+    mask = attribute("intlist")
     y = result(VECTOR)
 
     @classmethod
@@ -211,7 +211,7 @@ class Shuffle(Op, name="vector.shuffle", traits=(Pure,)):
         return [vector(len(attributes["mask"]), operands[0].type.element)]
 
     def evaluate(self, a: Any, b: Any) -> Any:
-        return np.concatenate([a, b])[list(self.mask)]
+        return np.concatenate([a, b])[self.mask]
 
 
 class ExtractElement(Op, name="vector.extractelement", traits=(Pure,)):

@@ -174,7 +174,9 @@ class NoCheckError(ToolError):
     message = "{path} declares no check for {entry}"
     hint = "declare one, see docs/language.md, or build without --check"
     explanation = """
-        A check is a function that gives inputs and one that computes the expected outputs.
+        A case gives inputs, a function that computes the expected outputs, and a tolerance.
+
+            CHECKS = [kd.Case("rope", "1x8x512x64", "f32", inputs, reference, tolerance=1e-5)]
     """
 
 
@@ -198,4 +200,16 @@ class UnknownDialectError(ToolError):
     explanation = """
             kdsl irdl kdls      # KD0716
             kdsl irdl           # right: the kdsl dialect
+    """
+
+
+class BadChecksError(ToolError):
+    """CHECKS of a file is no list of cases."""
+
+    code = "KD0717"
+    message = "CHECKS of {path} must be a list of kd.Case, it holds {got}"
+    hint = "see docs/language.md"
+    explanation = """
+            CHECKS = [rope]                            # KD0717
+            CHECKS = [kd.Case(entry="rope", ...)]      # right
     """

@@ -704,12 +704,12 @@ def _without_defaults(
     return {
         name: value
         for name, value in properties.items()
-        if not _says_no(value) or (name in fields and fields[name].kind == "bool")
+        if not (_is_none(value) or (value is False and name not in fields))
     }
 
 
-def _says_no(value: AttributeValue) -> bool:
-    return value is False or (isinstance(value, Opaque) and value.text.endswith("<none>"))
+def _is_none(value: AttributeValue) -> bool:
+    return isinstance(value, Opaque) and value.text.endswith("<none>")
 
 
 def _as_declared(kind: type[DeclaredOp], attributes: dict[str, AttributeValue]) -> None:

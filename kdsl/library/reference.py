@@ -80,7 +80,8 @@ def attention(
     ``offset`` is the position of the first query, key j having position j; by default the queries
     are the last M positions. ``causal`` hides later keys; ``window`` hides keys that are that many
     or more positions away, on either side; ``softcap`` c replaces a score s by ``c tanh(s / c)``
-    before masking (arXiv:2408.00118, section 2). A row that sees no key gives 0 and -inf.
+    before masking (arXiv:2408.00118, section 2). Logarithms are natural; no visible key
+    gives 0 and -inf.
     """
     q, k, v = (np.asarray(value, dtype) for value in (q, k, v))
     *batch, q_heads, rows, size = q.shape

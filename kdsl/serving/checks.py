@@ -6,7 +6,7 @@ an integer, or the bits of a double. Memory behind a tensor is touched only by t
 
 from __future__ import annotations
 
-from kdsl.codegen.signature import PTR, SCALAR, TENSOR, Arg, Signature
+from kdsl.codegen.signature import PTR, SCALAR, TENSOR, Arg, Relation, Signature
 from kdsl.errors.artifacts import ExportError
 from kdsl.serving import codes
 from kdsl.serving.dtypes import BORDERS, SCALARS, widest
@@ -193,7 +193,7 @@ class _Core:
         array.address = fn.let(f"add i64 {address}, {fn.field(tensor, DL_OFFSET, 'i64')}")
 
     def _variants(self, index: int) -> list[Arg]:
-        """This argument in every specialization, without repeats of its description."""
+        """Return this argument in every specialization, without repeats of its description."""
         found = {
             describe(a): a for a in (s.signature.args[index] for s in self.entry.specializations)
         }
@@ -308,11 +308,11 @@ class _Core:
             if isinstance(value, int):
                 names.setdefault(name, str(int(value)))
         for relation in spec.signature.relations:
-            self._check_relation(relation.text, relation.names, names, free)
+            self._check_relation(relation, names, free)
         self._call(spec)
 
     def _bind_dims(self, signature: Signature) -> tuple[dict[str, str], dict[str, list[str]]]:
-        """Return the value of each dim name, and for names only in optional tensors their null flags."""
+        """Return each dim name's value, and the null flags of dims that only optionals have."""
         holders: dict[str, list[tuple[_Array, int]]] = {}
         names: dict[str, str] = {}
         for index, array in self.arrays.items():
@@ -370,10 +370,11 @@ class _Core:
             f"is %lld, expected {arg.dtype}: {low} to {high}", f"i64 {self.raw[index]}")  # fmt: skip
 
     def _check_relation(
-        self, text: str, reads: tuple[str, ...], names: dict[str, str], free: dict[str, list[str]]
+        self, relation: Relation, names: dict[str, str], free: dict[str, list[str]]
     ) -> None:
-        fn = self.fn
+        fn, text = self.fn, relation.text
         good = RelationCompiler(self.entry.name, text, fn, names).compile()
+        reads = relation.names
         for name in reads:
             if name in free:
                 good = fn.let(f"or i1 {good}, {self._all(free[name])}")

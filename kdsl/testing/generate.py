@@ -411,7 +411,7 @@ def _reduction(g: Generator) -> Any:
 
 def _shuffle(g: Generator) -> Any:
     kind = vector_type(LANES, g.pick((F32, I32)))
-    mask = g.pick(((0, 8, 1, 9, 2, 10, 3, 11), (7, 6, 5, 4, 3, 2, 1, 0)))
+    mask = list(g.pick(((0, 8, 1, 9, 2, 10, 3, 11), (7, 6, 5, 4, 3, 2, 1, 0))))
     return g.b.create(vector.Shuffle, g.value(kind), g.value(kind), mask=mask)
 
 

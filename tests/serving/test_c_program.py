@@ -41,7 +41,7 @@ OPENED = (
     + BODY.replace("kdsl_", "p_kdsl_").replace(
         "int main(void) {",
         "int main(int argc, char** argv) {\n"
-        "  void* h = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);\n  if (!h) { puts(dlerror()); return 9; }\n"
+        "  if (argc != 2) return 8;\n  void* h = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);\n  if (!h) { puts(dlerror()); return 9; }\n"
         '  *(void**)&p_kdsl_axpby = dlsym(h, "kdsl_axpby");\n'
         '  *(void**)&p_kdsl_last_error = dlsym(h, "kdsl_last_error");\n'
         '  *(void**)&p_kdsl_abi_version = dlsym(h, "kdsl_abi_version");\n'

@@ -1,0 +1,79 @@
+"""Finding back ends by the entry-point group ``kdsl.backends``, when a target is first asked for."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from kdsl.codegen.backend import Backend
+from kdsl.errors import (
+    BrokenBackEndError,
+    DuplicateBackEndError,
+    UnknownTargetError,
+)
+from kdsl.target.target import Target
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "kdsl.backends"
+
+_added: dict[str, Backend] = {}
+
+
+def register(backend: Backend) -> None:
+    """Add a back end by hand, for a process that does not install its distribution."""
+    _added[backend.name] = backend
+    backend_named.cache_clear()
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        other = found.get(point.name)
+        if other is not None and other.value != point.value:
+            raise DuplicateBackEndError(
+                name=point.name, first=_distribution(other), second=_distribution(point)
+            )
+        found[point.name] = point
+    return found
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unknown distribution"
+
+
+def backend_names() -> list[str]:
+    """Return the names of the installed back ends."""
+    return sorted({*_added, *_entry_points()})
+
+
+@cache
+def backend_named(name: str) -> Backend:
+    """Import one back end. Raises UnknownTargetError or BrokenBackEndError."""
+    if name in _added:
+        return _added[name]
+    point = _entry_points().get(name)
+    if point is None:
+        raise UnknownTargetError(name=name, known=", ".join(backend_names()) or "none")
+    try:
+        found = point.load()
+    except Exception as error:  # noqa: BLE001 - a foreign module may raise anything at all
+        raise _broken(point, f"{type(error).__name__}: {error}") from error
+    if not isinstance(found, Backend):
+        raise _broken(point, f"{point.value} is a {type(found).__name__}, not a Backend")
+    return found
+
+
+def _broken(point: EntryPoint, why: str) -> BrokenBackEndError:
+    return BrokenBackEndError(name=point.name, distribution=_distribution(point), why=why)
+
+
+@cache
+def resolve_target(text: str) -> Target:
+    """Return the target that ``backend`` or ``backend:chip`` names; the chip of this machine without one."""
+    name, _, chip = text.partition(":")
+    return backend_named(name).resolve(chip)

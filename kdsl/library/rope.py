@@ -1,0 +1,65 @@
+"""Rotary position embeddings (arXiv:2104.09864) as tile kernels.
+
+``cos`` and ``sin`` are ``[P, R]``: R angles for each of P positions, R at most half the head dim D. Elements
+from 2 R on are left alone (partial rotary). A pair is ``(i, i + R)``, or ``(2 i, 2 i + 1)`` when interleaved.
+"""
+
+import kdsl as kd
+from kdsl import Const, Tensor, f32, i32
+
+B, H, M, N, P = kd.dims("B H M N P")
+D, R = kd.const_dims("D R")
+T = kd.dtype_var("T", kd.f32, kd.bf16, kd.f16)
+
+
+@kd.func
+def rotate(x, cos, sin, interleaved):
+    """Turn the pairs of the rows of ``x`` ``[rows, D]`` by the angles ``[rows, R]``, all f32."""
+    rows, size = x.shape
+    half = cos.shape[1]
+    if interleaved:
+        a, b = x[:, 0 : 2 * half : 2], x[:, 1 : 2 * half : 2]
+    else:
+        a, b = x[:, 0:half], x[:, half : 2 * half]
+    first = a * cos - b * sin
+    second = b * cos + a * sin
+    if interleaved:
+        pairs = kd.concat([first[:, :, None], second[:, :, None]], axis=2)
+        turned = pairs.reshape((rows, 2 * half))
+    else:
+        turned = kd.concat([first, second], axis=1)
+    if 2 * half < size:
+        turned = kd.concat([turned, x[:, 2 * half : size]], axis=1)
+    return turned
+
+
+@kd.func
+def angles(cos, sin, positions, b, rows, start):
+    """Load the table rows of a span of tokens: of their ids, or of ``start`` on."""
+    if positions is None:
+        at = kd.span_at(rows.start + start, rows.size, stop=rows.stop + start)
+        return cos[at].load(), sin[at].load()
+    ids = positions[b, rows].load()
+    table = kd.iota(cos.shape[1])
+    return cos[ids[:, None], table[None, :]], sin[ids[:, None], table[None, :]]
+
+
+@kd.export
+@kd.kernel(grid=lambda d: (kd.cdiv(d.M, d.BM), d.H, d.B))
+def rope(
+    x: Tensor[T, B, H, M, D],
+    cos: Tensor[f32, P, R],
+    sin: Tensor[f32, P, R],
+    out: Tensor[T, B, H, M, D],
+    positions: Tensor[i32, B, M] | None = None,
+    start: i32 = 0,
+    *,
+    INTERLEAVED: Const[bool] = False,
+    BM: Const[int] = 32,
+) -> None:
+    """Write ``x`` rotated to ``out`` (which may be ``x``); row m has position ``start + m`` or its id."""
+    b, h = kd.program_id(2), kd.program_id(1)
+    rows = kd.span(kd.program_id(0), BM, stop=x.shape[2])
+    c, s = angles(cos, sin, positions, b, rows, start)
+    turned = rotate(x[b, h, rows].load().to(f32), c, s, INTERLEAVED)
+    out[b, h, rows].store(turned.to(T))
