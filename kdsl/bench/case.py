@@ -1,6 +1,7 @@
 """One declared run of an entry: inputs, reference, how much work it is, and its peers.
 
-A file that ``kdsl build --check`` is used on has a list ``CHECKS`` of these, or a function that makes it.
+A file that ``kdsl build --check`` is used on has a list ``CHECKS`` of these, or a function that
+makes it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ Peer = Callable[[Arrays], Callable[[], object]]
 class Case:
     """What one run of ``entry`` is.
 
-    ``inputs`` makes fresh arguments, outputs allocated among them. ``reference`` takes such arguments and
-    returns the expected outputs in float64. ``tolerance`` bounds the largest error, relative to the largest
-    expected value where that is above 1. ``flops`` and ``bytes`` count the work that any implementation must
-    do; flops decide when both are given. ``peers`` maps a name to a peer; one whose module cannot be
-    imported is left out.
+    ``inputs`` makes fresh arguments, outputs allocated among them. ``reference`` takes such
+    arguments and returns the expected outputs in float64. ``tolerance`` bounds the largest error,
+    relative to the largest expected value where that is above 1. ``flops`` and ``bytes`` count the
+    work that any implementation must do; flops decide when both are given. ``peers`` maps a name to
+    a peer; one whose module cannot be imported is left out.
     """
 
     entry: str

@@ -21,7 +21,7 @@ Run = Callable[[], object]
 
 
 def medians(runs: Mapping[str, Run], budget_s: float = 1.0) -> dict[str, float]:
-    """Return the median seconds of one call of each, measured in turns within about ``budget_s``."""
+    """Return the median seconds of one call of each, taken in turns within about ``budget_s``."""
     repeats = {name: _repeats(run) for name, run in runs.items()}
     samples: dict[str, list[float]] = {name: [] for name in runs}
     deadline = time.perf_counter() + budget_s

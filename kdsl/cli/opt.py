@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kdsl.cli.console import table
 from kdsl.cli.userfile import read_text, write_text
+
+if TYPE_CHECKING:
+    from kdsl.target.target import Target
 
 STANDARD_INPUT = "-"
 EVERY = "all"
@@ -21,6 +25,7 @@ EVERY = "all"
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write here, not to stdout.")
 @click.option("--verify/--no-verify", default=True, help="Verify the input and after every pass.")
 @click.option("--print-after", default="", help="Print the module after these passes; all: each.")
+@click.option("--target", help="Back end, or back end:chip; no chip in particular when left out.")
 @click.option("--time", "show_times", is_flag=True, help="Print how long each pass took.")
 @click.option("--locations", is_flag=True, help="Print source positions.")
 @click.option("--list", "list_passes", is_flag=True, help="List passes and pipelines.")
@@ -30,6 +35,7 @@ def opt(
     output: Path | None,
     verify: bool,
     print_after: str,
+    target: str | None,
     show_times: bool,
     locations: bool,
     list_passes: bool,
@@ -39,7 +45,16 @@ def opt(
         show_passes()
         return
     text, name = (sys.stdin.read(), "<stdin>") if file == STANDARD_INPUT else _read(file)
-    result = run_passes(text, name, pipeline, verify, print_after.split(","), show_times, locations)
+    result = run_passes(
+        text,
+        name,
+        pipeline,
+        target=target,
+        verify=verify,
+        print_after=print_after.split(","),
+        show_times=show_times,
+        locations=locations,
+    )
     if output is None:
         click.echo(result, nl=False)
     else:
@@ -50,10 +65,12 @@ def run_passes(
     text: str,
     name: str,
     pipeline: str,
-    verify: bool,
-    print_after: Sequence[str],
-    show_times: bool,
-    locations: bool,
+    *,
+    target: str | None = None,
+    verify: bool = True,
+    print_after: Sequence[str] = (),
+    show_times: bool = False,
+    locations: bool = False,
 ) -> str:
     """Return the module's text after the pipeline; what was asked for on the way goes to stderr."""
     import kdsl.dialects.all as _declared  # noqa: F401 - importing declares the ops
@@ -62,6 +79,7 @@ def run_passes(
     from kdsl.ir.printer import print_module
     from kdsl.ir.verify import verify as verify_module
     from kdsl.passes.manager import Pass, Pipeline, parse_pipeline, run_pipeline
+    from kdsl.target.target import GENERIC
 
     def show(each: Pass, module: Module, _changed: bool) -> None:
         if each.name in print_after or EVERY in print_after:
@@ -71,12 +89,19 @@ def run_passes(
     if verify:
         verify_module(module)
     passes = parse_pipeline(pipeline) if pipeline.strip() else Pipeline("none")
-    steps = run_pipeline(passes, module, verify=verify, observers=(show,))
+    chip = GENERIC if target is None else _target(target)
+    steps = run_pipeline(passes, module, chip, verify=verify, observers=(show,))
     if show_times:
         for step in steps:
             mark = "changed" if step.changed else ""
             click.echo(f"{step.seconds * 1e3:9.3f} ms  {step.name:30} {mark}".rstrip(), err=True)
     return print_module(module, locations).rstrip("\n") + "\n"
+
+
+def _target(text: str) -> Target:
+    from kdsl.codegen.registry import resolve_target
+
+    return resolve_target(text)
 
 
 def show_passes() -> None:

@@ -30,9 +30,7 @@ class LoweringTable:
 
         return enter
 
-    def words(
-        self, make: Callable[[str], Lowering], table: Mapping[type[Op], str]
-    ) -> None:
+    def words(self, make: Callable[[str], Lowering], table: Mapping[type[Op], str]) -> None:
         """Enter ``make(word)`` for each op class and word of ``table``."""
         for kind, word in table.items():
             self._rows[kind] = make(word)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from kdsl.dialects import rules
+from kdsl.dialects.lanes import is_bool, quiet, signless, truncating_quotient, unsigned
 from kdsl.ir.attributes import Attribute, AttributeValue, Dense, FloatAttr, IntAttr
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Value, defining_op
@@ -49,6 +51,8 @@ class Constant(Op, name="arith.constant", traits=(Pure, ConstantLike)):
         if isinstance(value, Dense):
             return value.full()
         return element_type(self.results[0].type).numpy.type(plain(value))
+
+    verify = rules.constant_of_its_type
 
 
 def plain(value: AttributeValue) -> Any:
@@ -244,27 +248,6 @@ def _positive_zero(value: Value) -> bool:
 # ------------------------------------------------------------------------------------ integers
 
 
-def _quiet(function: Any) -> Any:
-    """Wrap around silently, as machine integers do."""
-
-    def evaluate(*values: Any) -> Any:
-        with np.errstate(all="ignore"):
-            return function(*values)
-
-    return staticmethod(evaluate)
-
-
-def unsigned(x: Any) -> Any:
-    """View signless lanes as unsigned."""
-    x = np.asarray(x)
-    return x if x.dtype == np.bool_ else x.view(np.dtype(f"u{x.dtype.itemsize}"))
-
-
-def signless(x: Any, like: Any) -> Any:
-    """View unsigned lanes as the signless type of ``like``."""
-    return np.asarray(x).astype(unsigned(like).dtype).view(np.asarray(like).dtype)
-
-
 class Addi(Op, name="arith.addi", traits=COMMUTING):
     """Sum of the lanes, modulo 2 to the width."""
 
@@ -275,7 +258,7 @@ class Addi(Op, name="arith.addi", traits=COMMUTING):
     @staticmethod
     def evaluate(lhs: Any, rhs: Any) -> Any:
         with np.errstate(all="ignore"):
-            return np.not_equal(lhs, rhs) if _is_bool(lhs) else np.add(lhs, rhs)
+            return np.not_equal(lhs, rhs) if is_bool(lhs) else np.add(lhs, rhs)
 
     def fold(self) -> Value | None:
         """x + 0 is x."""
@@ -292,7 +275,7 @@ class Subi(Op, name="arith.subi", traits=LANEWISE):
     @staticmethod
     def evaluate(lhs: Any, rhs: Any) -> Any:
         with np.errstate(all="ignore"):
-            return np.not_equal(lhs, rhs) if _is_bool(lhs) else np.subtract(lhs, rhs)
+            return np.not_equal(lhs, rhs) if is_bool(lhs) else np.subtract(lhs, rhs)
 
     def fold(self) -> Value | None:
         """x - 0 is x."""
@@ -305,24 +288,13 @@ class Muli(Op, name="arith.muli", traits=COMMUTING):
     lhs = operand(INTEGER)
     rhs = operand(same_as="lhs")
     y = result(same_as="lhs")
-    evaluate = _quiet(np.multiply)
+    evaluate = quiet(np.multiply)
 
     def fold(self) -> Value | None:
         """x * 1 is x, x * 0 is 0."""
         if is_constant(self.rhs, 1) and element_of(self.rhs) is not I1:
             return self.lhs
         return self.rhs if is_constant(self.rhs, 0) else None
-
-
-def _is_bool(x: Any) -> bool:
-    return np.asarray(x).dtype == np.bool_
-
-
-def _truncating_quotient(lhs: Any, rhs: Any) -> Any:
-    with np.errstate(all="ignore"):
-        quotient = np.floor_divide(lhs, rhs)
-        remainder = np.subtract(lhs, np.multiply(quotient, rhs))
-        return np.where((remainder != 0) & ((remainder < 0) != (np.less(lhs, 0))), quotient + 1, quotient)
 
 
 class Divsi(Op, name="arith.divsi", traits=LANEWISE):
@@ -334,7 +306,7 @@ class Divsi(Op, name="arith.divsi", traits=LANEWISE):
 
     @staticmethod
     def evaluate(lhs: Any, rhs: Any) -> Any:
-        return _truncating_quotient(lhs, rhs).astype(np.asarray(lhs).dtype)
+        return truncating_quotient(lhs, rhs).astype(np.asarray(lhs).dtype)
 
     def fold(self) -> Value | None:
         """x / 1 is x."""
@@ -364,7 +336,7 @@ class Floordivsi(Op, name="arith.floordivsi", traits=LANEWISE):
     lhs = operand(INTEGER)
     rhs = operand(same_as="lhs")
     y = result(same_as="lhs")
-    evaluate = _quiet(np.floor_divide)
+    evaluate = quiet(np.floor_divide)
 
     def fold(self) -> Value | None:
         """x // 1 is x."""
@@ -377,9 +349,7 @@ class Floordivsi(Op, name="arith.floordivsi", traits=LANEWISE):
         quotient = b.create(Divsi, self.lhs, self.rhs)
         remainder = b.create(Subi, self.lhs, b.create(Muli, quotient, self.rhs))
         inexact = b.create(Cmpi, remainder, zero, predicate=CMPI["ne"])
-        opposed = b.create(
-            Cmpi, b.create(Xori, remainder, self.rhs), zero, predicate=CMPI["slt"]
-        )
+        opposed = b.create(Cmpi, b.create(Xori, remainder, self.rhs), zero, predicate=CMPI["slt"])
         less = b.create(Subi, quotient, one)
         return b.create(Select, b.create(Andi, inexact, opposed), less, quotient)
 
@@ -393,7 +363,7 @@ class Ceildivsi(Op, name="arith.ceildivsi", traits=LANEWISE):
 
     @staticmethod
     def evaluate(lhs: Any, rhs: Any) -> Any:
-        if _is_bool(lhs):
+        if is_bool(lhs):
             return lhs
         with np.errstate(all="ignore"):
             return np.negative(np.floor_divide(np.negative(lhs), rhs))
@@ -419,7 +389,7 @@ class Remsi(Op, name="arith.remsi", traits=LANEWISE):
     @staticmethod
     def evaluate(lhs: Any, rhs: Any) -> Any:
         with np.errstate(all="ignore"):
-            found = np.subtract(lhs, np.multiply(_truncating_quotient(lhs, rhs), rhs))
+            found = np.subtract(lhs, np.multiply(truncating_quotient(lhs, rhs), rhs))
             return found.astype(np.asarray(lhs).dtype)
 
 
@@ -446,7 +416,9 @@ class Andi(Op, name="arith.andi", traits=COMMUTING):
 
     def fold(self) -> Value | None:
         """x & x is x; all ones change nothing; zero stays zero."""
-        if self.lhs is self.rhs or is_constant(self.rhs, True if element_of(self.rhs) is I1 else -1):
+        if self.lhs is self.rhs or is_constant(
+            self.rhs, True if element_of(self.rhs) is I1 else -1
+        ):
             return self.lhs
         return self.rhs if is_constant(self.rhs, 0) else None
 
@@ -483,7 +455,7 @@ class Shli(Op, name="arith.shli", traits=LANEWISE):
     lhs = operand(INTEGER)
     rhs = operand(same_as="lhs")
     y = result(same_as="lhs")
-    evaluate = _quiet(np.left_shift)
+    evaluate = quiet(np.left_shift)
 
     def fold(self) -> Value | None:
         """A shift by 0 changes nothing."""
@@ -496,7 +468,7 @@ class Shrsi(Op, name="arith.shrsi", traits=LANEWISE):
     lhs = operand(INTEGER)
     rhs = operand(same_as="lhs")
     y = result(same_as="lhs")
-    evaluate = _quiet(np.right_shift)
+    evaluate = quiet(np.right_shift)
 
     def fold(self) -> Value | None:
         """A shift by 0 changes nothing."""
@@ -526,7 +498,10 @@ class Maxsi(Op, name="arith.maxsi", traits=COMMUTING):
     lhs = operand(INTEGER)
     rhs = operand(same_as="lhs")
     y = result(same_as="lhs")
-    evaluate = staticmethod(np.maximum)
+
+    @staticmethod
+    def evaluate(lhs: Any, rhs: Any) -> Any:
+        return np.minimum(lhs, rhs) if is_bool(lhs) else np.maximum(lhs, rhs)
 
     def fold(self) -> Value | None:
         """max(x, x) is x."""
@@ -539,7 +514,10 @@ class Minsi(Op, name="arith.minsi", traits=COMMUTING):
     lhs = operand(INTEGER)
     rhs = operand(same_as="lhs")
     y = result(same_as="lhs")
-    evaluate = staticmethod(np.minimum)
+
+    @staticmethod
+    def evaluate(lhs: Any, rhs: Any) -> Any:
+        return np.maximum(lhs, rhs) if is_bool(lhs) else np.minimum(lhs, rhs)
 
     def fold(self) -> Value | None:
         """min(x, x) is x."""
@@ -572,7 +550,9 @@ class Minui(Op, name="arith.minui", traits=COMMUTING):
 
 # --------------------------------------------------------------------------------- comparisons
 
-CMPI = {n: i for i, n in enumerate(("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"))}
+CMPI = {
+    n: i for i, n in enumerate(("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"))
+}
 """Integer predicates as MLIR numbers them."""
 CMPF = {
     n: i
@@ -601,7 +581,11 @@ class Cmpi(Op, name="arith.cmpi", traits=LANEWISE):
         name = list(CMPI)[self.predicate]
         if name[0] == "u":
             return _COMPARE[name[1:]](unsigned(lhs), unsigned(rhs))
+        if name[0] == "s" and is_bool(lhs):
+            lhs, rhs = rhs, lhs  # a signed i1 is 0 or -1
         return _COMPARE[name[1:] if name[0] == "s" else name](lhs, rhs)
+
+    verify = rules.one_of_predicates(10)
 
 
 class Cmpf(Op, name="arith.cmpf", traits=LANEWISE):
@@ -623,6 +607,8 @@ class Cmpf(Op, name="arith.cmpf", traits=LANEWISE):
         with np.errstate(all="ignore"):
             found = _COMPARE[name[1:]](lhs, rhs)
         return (found & ~either_nan) if name[0] == "o" else (found | either_nan)
+
+    verify = rules.one_of_predicates(16)
 
 
 class Select(Op, name="arith.select", traits=(Pure, Elementwise)):
@@ -646,6 +632,8 @@ class Select(Op, name="arith.select", traits=(Pure, Elementwise)):
         if known is None:
             return None
         return self.a if known else self.b
+
+    verify = rules.condition_fits
 
 
 # --------------------------------------------------------------------------------- conversions
@@ -673,6 +661,7 @@ class Extf(Conversion, name="arith.extf", traits=LANEWISE):
     y = result(FLOAT)
     fastmath = attribute("opaque", default=None)
     evaluate = _through_f32
+    verify = rules.widens
 
 
 class Truncf(Conversion, name="arith.truncf", traits=LANEWISE):
@@ -682,6 +671,7 @@ class Truncf(Conversion, name="arith.truncf", traits=LANEWISE):
     y = result(FLOAT)
     fastmath = attribute("opaque", default=None)
     evaluate = _through_f32
+    verify = rules.narrows
 
 
 class Extsi(Conversion, name="arith.extsi", traits=LANEWISE):
@@ -692,7 +682,9 @@ class Extsi(Conversion, name="arith.extsi", traits=LANEWISE):
 
     def evaluate(self, x: Any) -> Any:
         wide = _cast(self, x)
-        return np.negative(wide) if _is_bool(x) else wide
+        return np.negative(wide) if is_bool(x) else wide
+
+    verify = rules.widens
 
 
 class Extui(Conversion, name="arith.extui", traits=LANEWISE):
@@ -703,6 +695,8 @@ class Extui(Conversion, name="arith.extui", traits=LANEWISE):
 
     def evaluate(self, x: Any) -> Any:
         return _cast(self, unsigned(x))
+
+    verify = rules.widens
 
 
 class Trunci(Conversion, name="arith.trunci", traits=LANEWISE):
@@ -716,6 +710,8 @@ class Trunci(Conversion, name="arith.trunci", traits=LANEWISE):
             return (np.asarray(x) & 1).astype(np.bool_)[()]
         return _cast(self, x)
 
+    verify = rules.narrows
+
 
 class Sitofp(Conversion, name="arith.sitofp", traits=LANEWISE):
     """Signed integer to float, rounding to nearest even."""
@@ -725,7 +721,9 @@ class Sitofp(Conversion, name="arith.sitofp", traits=LANEWISE):
 
     def evaluate(self, x: Any) -> Any:
         found = _cast(self, x)
-        return np.negative(found) if _is_bool(x) else found
+        return np.negative(found) if is_bool(x) else found
+
+    verify = rules.same_lanes
 
 
 class Uitofp(Conversion, name="arith.uitofp", traits=LANEWISE):
@@ -737,6 +735,8 @@ class Uitofp(Conversion, name="arith.uitofp", traits=LANEWISE):
     def evaluate(self, x: Any) -> Any:
         return _cast(self, unsigned(x))
 
+    verify = rules.same_lanes
+
 
 class Fptosi(Conversion, name="arith.fptosi", traits=LANEWISE):
     """Float to signed integer, towards zero; undefined when it does not fit."""
@@ -744,6 +744,7 @@ class Fptosi(Conversion, name="arith.fptosi", traits=LANEWISE):
     x = operand(FLOAT)
     y = result(FIXED_INTEGER)
     evaluate = _cast
+    verify = rules.same_lanes
 
 
 class Fptoui(Conversion, name="arith.fptoui", traits=LANEWISE):
@@ -758,6 +759,8 @@ class Fptoui(Conversion, name="arith.fptoui", traits=LANEWISE):
             found = np.asarray(x).astype(np.float64).astype(np.dtype(f"u{wanted.itemsize}"))
         return found.view(wanted)[()] if wanted != np.bool_ else found.astype(np.bool_)[()]
 
+    verify = rules.same_lanes
+
 
 class IndexCast(Conversion, name="arith.index_cast", traits=LANEWISE):
     """Between index and integers, with the sign."""
@@ -767,7 +770,7 @@ class IndexCast(Conversion, name="arith.index_cast", traits=LANEWISE):
 
     def evaluate(self, x: Any) -> Any:
         found = _cast(self, x)
-        return np.negative(found) if _is_bool(x) else found
+        return np.negative(found) if is_bool(x) else found
 
     def fold(self) -> Value | None:
         """There and back again."""
@@ -775,6 +778,8 @@ class IndexCast(Conversion, name="arith.index_cast", traits=LANEWISE):
         if inner is not None and inner.x.type is self.y.type and element_of(self.x) is INDEX:
             return inner.x
         return None
+
+    verify = rules.casts_index
 
 
 class IndexCastui(Conversion, name="arith.index_castui", traits=LANEWISE):
@@ -786,6 +791,8 @@ class IndexCastui(Conversion, name="arith.index_castui", traits=LANEWISE):
     def evaluate(self, x: Any) -> Any:
         return _cast(self, unsigned(x))
 
+    verify = rules.casts_index
+
 
 class Bitcast(Conversion, name="arith.bitcast", traits=LANEWISE):
     """The same bits as another type of equal width."""
@@ -795,3 +802,5 @@ class Bitcast(Conversion, name="arith.bitcast", traits=LANEWISE):
 
     def evaluate(self, x: Any) -> Any:
         return np.asarray(x).view(element_type(self.results[0].type).numpy)[()]
+
+    verify = rules.same_width

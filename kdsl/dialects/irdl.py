@@ -72,9 +72,7 @@ def irdl(dialect: str = "kdsl", counts: Iterable[int] = range(16)) -> str:
 
 def mixes_types(kind: type[Op]) -> bool:
     """Return whether the values of a variadic operand may have several types."""
-    return any(
-        o.variadic and o.constraint.name not in ONE_TYPE for o in kind.operand_fields
-    )
+    return any(o.variadic and o.constraint.name not in ONE_TYPE for o in kind.operand_fields)
 
 
 def _operation(kind: type[Op], extra: int | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kdsl.errors import OpRuleError
+from kdsl.dialects.lanes import signless, unsigned
 from kdsl.ir.attributes import AttributeValue
 from kdsl.ir.core import Value, defining_op
 from kdsl.ir.define import (
@@ -184,7 +185,9 @@ def verify_window(op: Any, rank: int, tile: TensorType) -> None:
         and all(s > 0 for s in op.steps)
         and len(op.indices) == rank + tile.rank
     ):
-        raise OpRuleError(op.loc, op=op.name, what=f"dims {op.dims} do not fit rank {rank} and {tile}")
+        raise OpRuleError(
+            op.loc, op=op.name, what=f"dims {op.dims} do not fit rank {rank} and {tile}"
+        )
 
 
 class Gather(Op, name="kdsl.gather", traits=(ReadsMemory,)):
@@ -258,7 +261,6 @@ class Dot(Op, name="kdsl.dot", traits=(Pure,)):
             raise OpRuleError(self.loc, op=self.name, what=f"{a} x {b} + {acc}")
 
 
-
 COMBINE: dict[str, Any] = {
     "addf": np.add, "addi": np.add, "mulf": np.multiply, "muli": np.multiply,
     "maximumf": np.maximum, "minimumf": np.minimum, "maxnumf": np.fmax, "minnumf": np.fmin,
@@ -269,8 +271,6 @@ COMBINE: dict[str, Any] = {
 
 def _as_unsigned(combine: Any) -> Any:
     def evaluate(a: Any, b: Any) -> Any:
-        from kdsl.dialects.arith import signless, unsigned
-
         return signless(combine(unsigned(a), unsigned(b)), a)
 
     return evaluate
@@ -289,8 +289,6 @@ COMBINE["xori"] = np.bitwise_xor
 
 def _reduce(kind: str, x: Any, axis: int) -> Any:
     if kind in ("maxu", "minu"):
-        from kdsl.dialects.arith import signless, unsigned
-
         combine = np.maximum if kind == "maxu" else np.minimum
         return signless(combine.reduce(unsigned(x), axis=axis), x)
     with np.errstate(all="ignore"):
@@ -358,11 +356,16 @@ class Broadcast(Op, name="kdsl.broadcast", traits=(Pure,)):
         fits = (
             len(self.dims) == len(shape)
             and list(self.dims) == sorted(set(self.dims))
-            and all(0 <= d < len(wanted) and n in (1, wanted[d]) for n, d in zip(shape, self.dims, strict=True))
+            and all(
+                0 <= d < len(wanted) and n in (1, wanted[d])
+                for n, d in zip(shape, self.dims, strict=True)
+            )
             and element_type(self.x.type) is self.y.type.element
         )
         if not fits:
-            raise OpRuleError(self.loc, op=self.name, what=f"{self.x.type} to {self.y.type} along {self.dims}")
+            raise OpRuleError(
+                self.loc, op=self.name, what=f"{self.x.type} to {self.y.type} along {self.dims}"
+            )
 
 
 class Transpose(Op, name="kdsl.transpose", traits=(Pure,)):
@@ -454,5 +457,3 @@ class Iota(Op, name="kdsl.iota", traits=(Pure,)):
 
     def evaluate(self) -> Any:
         return np.arange(self.y.type.shape[0], dtype=self.y.type.element.numpy)
-
-

@@ -204,7 +204,9 @@ class Fma(Op, name="math.fma", traits=LANEWISE):
         # A product of two f32 is exact in f64; the sum rounds a second time, within half an ulp.
         wide = np.float64 if first.dtype.itemsize <= 4 else np.longdouble
         with np.errstate(all="ignore"):
-            found = np.asarray(a).astype(wide) * np.asarray(b).astype(wide) + np.asarray(c).astype(wide)
+            found = np.asarray(a).astype(wide) * np.asarray(b).astype(wide) + np.asarray(c).astype(
+                wide
+            )
         return found.astype(first.dtype)[()]
 
 

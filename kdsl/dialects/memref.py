@@ -98,7 +98,6 @@ class _Allocation(Op):
         return made
 
 
-
 class Alloc(_Allocation, name="memref.alloc", traits=(Allocates,), segments=True):
     """Make a buffer on the heap; ``memref.dealloc`` frees it."""
 
@@ -149,7 +148,23 @@ class Prefetch(Op, name="memref.prefetch", traits=(WritesMemory,)):
         return ()
 
 
-ATOMIC_KINDS = ("addf", "addi", "assign", "maximumf", "maxs", "maxu", "minimumf", "mins", "minu", "mulf", "muli", "ori", "andi", "maxnumf", "minnumf")
+ATOMIC_KINDS = (
+    "addf",
+    "addi",
+    "assign",
+    "maximumf",
+    "maxs",
+    "maxu",
+    "minimumf",
+    "mins",
+    "minu",
+    "mulf",
+    "muli",
+    "ori",
+    "andi",
+    "maxnumf",
+    "minnumf",
+)
 """Upstream's ``arith::AtomicRMWKind`` in its numbering."""
 
 
@@ -188,5 +203,3 @@ def memref_type(value: Value) -> MemRefType:
     """Return a value's type, which must be a memref."""
     assert isinstance(value.type, MemRefType)
     return value.type
-
-

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kdsl.dialects.lanes import signless, unsigned
 from kdsl.ir.core import Value, defining_op
 from kdsl.ir.define import (
     BOOL,
@@ -188,8 +189,6 @@ class Reduction(Op, name="vector.reduction", traits=(Pure,)):
         return str(self.kind.text.removeprefix("#vector.kind<").removesuffix(">"))
 
     def evaluate(self, x: Any) -> Any:
-        from kdsl.dialects.arith import signless, unsigned
-
         name = self.kind_name
         if name in ("minui", "maxui"):
             combine = np.minimum if name == "minui" else np.maximum
@@ -302,5 +301,3 @@ class Bitcast(Op, name="vector.bitcast", traits=(Pure,)):
 def lanes_of(value: Value) -> int:
     """Return the lane count of a vector, 1 for a scalar."""
     return value.type.size if isinstance(value.type, VectorType) else 1
-
-

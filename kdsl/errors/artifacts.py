@@ -25,8 +25,8 @@ class ForeignArtifactError(ArtifactError):
     message = "{path} was not built by kdsl: {reason}"
     hint = "build it with: kdsl build file.py -o kernel.so"
     explanation = (
-        "A built file is a 64-bit little-endian ELF shared object with a note of owner `kdsl`, which "
-        "holds the manifest. This file has none, so kdsl will not load it: loading runs code."
+        "A built file is a 64-bit little-endian ELF shared object with a note of owner `kdsl`, "
+        "which holds the manifest. This file has none, so kdsl will not load it: loading runs code."
     )
 
 
@@ -48,8 +48,8 @@ class NewerAbiError(ArtifactError):
     message = "{path} has kdsl ABI {found}, this kdsl reads up to {known}"
     hint = "upgrade kdsl, or build the file again with this version"
     explanation = (
-        "`kdsl_abi` in the manifest grows when the calling convention changes. An older kdsl cannot "
-        "know what a newer file expects."
+        "`kdsl_abi` in the manifest grows when the calling convention changes. An older kdsl "
+        "cannot know what a newer file expects."
     )
 
 

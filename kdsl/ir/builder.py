@@ -24,9 +24,7 @@ class Builder:
 
     __slots__ = ("anchor", "block", "loc")
 
-    def __init__(
-        self, block: Block, anchor: Op | None = None, loc: Location | None = None
-    ) -> None:
+    def __init__(self, block: Block, anchor: Op | None = None, loc: Location | None = None) -> None:
         self.block = block
         self.anchor = anchor
         self.loc = loc

@@ -304,7 +304,10 @@ class _Parser:
         for (value, where), type in zip(operands, given, strict=True):
             if value.type is not type and not (forward and self.tokens[where] in forward):
                 raise self.error(
-                    ParseError, where, wanted=f"a value of type {type}", found=f"one of {value.type}"
+                    ParseError,
+                    where,
+                    wanted=f"a value of type {type}",
+                    found=f"one of {value.type}",
                 )
 
     def define_results(self, op: Op, names: list[tuple[str, int, int]]) -> None:

@@ -107,7 +107,7 @@ class _Printer:
         results = op.results
         head = f'{indent}"{op.name}"({", ".join([names[v] for v in operands])})'
         if results:
-            head = f'{indent}{", ".join([names[r] for r in results])} = {head[len(indent) :]}'
+            head = f"{indent}{', '.join([names[r] for r in results])} = {head[len(indent) :]}"
         if op.regions:
             head = self.regions(op, head, indent, names)
         if op.attributes:
@@ -170,7 +170,7 @@ def _position(loc: Location) -> str:
 # ------------------------------------------------------------------------------------- attributes
 
 _BARE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_$.]*").fullmatch
-_PLAIN_STRING = re.compile(r'[ !#-\[\]-~]*').fullmatch
+_PLAIN_STRING = re.compile(r"[ !#-\[\]-~]*").fullmatch
 _HEX_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -253,7 +253,9 @@ def _dense_text(value: Dense) -> str:
 
 
 def _numbers(kind: str, values: tuple[int, ...]) -> str:
-    return f"array<{kind}: {', '.join([str(int(v)) for v in values])}>" if values else f"array<{kind}>"
+    return (
+        f"array<{kind}: {', '.join([str(int(v)) for v in values])}>" if values else f"array<{kind}>"
+    )
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {

@@ -392,4 +392,3 @@ def _compact(value: Any) -> Any:
     first = array.reshape(-1)[0]
     raw = array.reshape(-1).view(np.uint8).reshape(array.size, -1)
     return first if bool((raw == raw[0]).all()) else array
-

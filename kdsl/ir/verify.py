@@ -181,7 +181,9 @@ class _Verifier:
                         self.uses += sum(r.users.values())
             before, op = op, op.next
         if block.last is not before:
-            raise StructureError(owner.loc, op=owner.name, what="a block does not end at its last op")
+            raise StructureError(
+                owner.loc, op=owner.name, what="a block does not end at its last op"
+            )
         if needs_terminator and (before is None or not _PLANS[type(before)].terminates):
             where = owner.loc if before is None else before.loc
             raise TerminatorError(where, op=owner.name, what="a block ends without a terminator")
@@ -256,7 +258,9 @@ class _Verifier:
                 raise RegionError(op.loc, op=op.name, what="a region has more than one block")
             for block in region.blocks:
                 if block.parent is not region:
-                    raise StructureError(op.loc, op=op.name, what="a block does not know its region")
+                    raise StructureError(
+                        op.loc, op=op.name, what="a block does not know its region"
+                    )
                 self.block(block, op, not is_module)
         self.visible = outside
 
@@ -271,7 +275,9 @@ def _find_stale_use(root: Op) -> None:
     for op in root.walk():
         for v in set(op.operands):
             if v.users[op] != op.operands.count(v):
-                raise UseListError(op.loc, op=op.name, what=f"{describe(v)} counts its uses wrongly")
+                raise UseListError(
+                    op.loc, op=op.name, what=f"{describe(v)} counts its uses wrongly"
+                )
         inside = [a for region in op.regions for block in region.blocks for a in block.args]
         for value in (*op.results, *inside):
             for user in value.users:
@@ -378,9 +384,7 @@ def _check_operand(
     if declared.same_as is not None:
         other = _type_named(op, declared.same_as, groups)
         if other is not None and got is not other:
-            raise OperandTypeError(
-                op.loc, op=op.name, wanted=other, operand=declared.name, got=got
-            )
+            raise OperandTypeError(op.loc, op=op.name, wanted=other, operand=declared.name, got=got)
 
 
 def _check_result(

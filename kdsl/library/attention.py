@@ -103,7 +103,17 @@ def attention_blocks(
         if not CAUSAL:
             last = kd.minimum(last, kd.cdiv(start + rows.stop + WINDOW - 1, BN))
     o, e = attend(
-        x.to(T), k[b, hk], v[b, hk], start + rows.index, first, last, length, CAUSAL, WINDOW, SOFTCAP, BN
+        x.to(T),
+        k[b, hk],
+        v[b, hk],
+        start + rows.index,
+        first,
+        last,
+        length,
+        CAUSAL,
+        WINDOW,
+        SOFTCAP,
+        BN,
     )
     out[b, h, rows].store(o.to(T))
     if lse is not None:

@@ -142,7 +142,17 @@ def rope_attention_decode(
     first = kd.maximum(0, at + 1 - WINDOW) // BN if WINDOW > 0 else 0
     row = kd.full((G,), at, kd.index)
     o, e = attend(
-        x.to(T), k_cache[b, hk], v_cache[b, hk], row, first, kd.cdiv(at + 1, BN), at + 1, False, WINDOW, SOFTCAP, BN
+        x.to(T),
+        k_cache[b, hk],
+        v_cache[b, hk],
+        row,
+        first,
+        kd.cdiv(at + 1, BN),
+        at + 1,
+        False,
+        WINDOW,
+        SOFTCAP,
+        BN,
     )
     out[b, heads].store(o.to(T))
     if lse is not None:

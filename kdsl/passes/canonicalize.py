@@ -189,7 +189,8 @@ def drop_unread_carried(op: For, rw: Rewriter) -> Replacement:
     unread = [
         i
         for i, inside in enumerate(op.carried)
-        if not op.results[i].users and set(inside.users) <= {op.yields}
+        if not op.results[i].users
+        and set(inside.users) <= {op.yields}
         and all(v is not inside or k == i for k, v in enumerate(op.yields.operands))
     ]
     if not unread:

@@ -47,7 +47,9 @@ class FuseElementwise(Pass):
                     explain(function, f"{following.loc or 'loop'}: not fused: {why}")
                 loop = next_loop(loop.next)
                 continue
-            explain(function, f"{following.loc or 'loop'}: fused with {loop.loc or 'the loop before'}")
+            explain(
+                function, f"{following.loc or 'loop'}: fused with {loop.loc or 'the loop before'}"
+            )
             loop = fuse(loop, following)
             changed = True
         return changed
@@ -96,8 +98,14 @@ Access = tuple[Value, tuple[Value, ...], bool]
 
 def why_apart(first: For, second: For) -> str | None:
     """Return why two loops cannot become one, or None."""
-    for mine, theirs in ((first.lower, second.lower), (first.upper, second.upper), (first.step, second.step)):
-        if mine is not theirs and (constant_of(mine) is None or constant_of(mine) != constant_of(theirs)):
+    for mine, theirs in (
+        (first.lower, second.lower),
+        (first.upper, second.upper),
+        (first.step, second.step),
+    ):
+        if mine is not theirs and (
+            constant_of(mine) is None or constant_of(mine) != constant_of(theirs)
+        ):
             return "the loops do not run over the same range"
     for key in (VECTORIZE, TAIL, PARALLEL, UNROLL, STAGES):
         if first.attributes.get(key, ...) != second.attributes.get(key, ...):
@@ -174,9 +182,7 @@ def fuse(first: For, second: For) -> For:
     region.parent = None
     attributes = dict(first.attributes)
     bounds = (first.lower, first.upper, first.step)
-    made = For.make(
-        *bounds, inits, types=[v.type for v in inits], regions=[region], loc=second.loc
-    )
+    made = For.make(*bounds, inits, types=[v.type for v in inits], regions=[region], loc=second.loc)
     made.attributes.update(attributes)
     assert second.parent is not None
     second.parent.insert_before(second, made)

@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from kdsl.errors import InternalError, KdslError, PassOptionError, PipelineSyntaxError, UnknownPassError
+from kdsl.errors import (
+    InternalError,
+    KdslError,
+    PassOptionError,
+    PipelineSyntaxError,
+    UnknownPassError,
+)
 from kdsl.ir.core import Module
 from kdsl.target.target import GENERIC, Target
 

@@ -81,7 +81,10 @@ def _runs_once(launch: Launch) -> bool:
 def _launches(module: Module, kernel: Func) -> int:
     name = Symbol(kernel.sym_name)
     return sum(
-        1 for f in module.functions for op in f.walk() if isinstance(op, Launch) and op.kernel == name
+        1
+        for f in module.functions
+        for op in f.walk()
+        if isinstance(op, Launch) and op.kernel == name
     )
 
 

@@ -1,7 +1,8 @@
 """Write the checked core of an entry as LLVM IR: every check, the dispatch, the slots, the call.
 
-The core is ``i32 @kdsl.core.<name>(ptr raw)``. ``raw`` holds 8 bytes per argument: the address of a DLTensor,
-an integer, or the bits of a double. Memory behind a tensor is touched only by the kernel, after all checks.
+The core is ``i32 @kdsl.core.<name>(ptr raw)``. ``raw`` holds 8 bytes per argument: the address of a
+DLTensor, an integer, or the bits of a double. Memory behind a tensor is touched only by the kernel,
+after all checks.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from kdsl.serving.relations import RelationCompiler
 
 MAX_RANK = 16
 MAX_LISTED = 8
-RESERVED = frozenset(
-    "manifest manifest_size abi_version last_error parallel_for set_num_threads get_num_threads".split()
-)
+RESERVED = frozenset((
+    "manifest", "manifest_size", "abi_version", "last_error", "parallel_for", "set_num_threads",
+    "get_num_threads",
+))  # fmt: skip
 # Byte offsets in a DLTensor (dlpack.h 1.x).
 DL_DATA, DL_DEVICE, DL_RANK, DL_DTYPE, DL_SHAPE, DL_STRIDES, DL_OFFSET = 0, 8, 16, 20, 24, 32, 40
 DL_CPU = 1
@@ -230,7 +232,8 @@ class _Core:
                 good = self._any([f"icmp eq i64 {dim}, {e}" for e in fixed])
                 self._need(
                     index, f"or i1 {good}, false", codes.E_SHAPE,
-                    f"{title} is %lld, expected {any_of([str(e) for e in fixed])}", f"i64 {dim}")  # fmt: skip
+                    f"{title} is %lld, expected {any_of([str(e) for e in fixed])}",
+                    f"i64 {dim}")  # fmt: skip
         array.empty = empty
 
     def _strides(self, array: _Array, tensor: str) -> None:
@@ -291,7 +294,8 @@ class _Core:
         more = f" and {rest} more" if rest > 0 else ""
         fn.fail(
             codes.E_UNSUPPORTED,
-            f"{self.entry.name}: nothing here takes ({', '.join(came)}); this file has {listed}{more}",
+            f"{self.entry.name}: nothing here takes ({', '.join(came)}); "
+            f"this file has {listed}{more}",
             *values,
         )
 
@@ -343,7 +347,8 @@ class _Core:
                 continue
             self._need(
                 array.index, f"icmp eq i64 {array.dims[axis]}, {value}", codes.E_SHAPE,
-                f"dim {name} is %lld, but {whose} %lld", f"i64 {array.dims[axis]}", f"i64 {value}")  # fmt: skip
+                f"dim {name} is %lld, but {whose} %lld",
+                f"i64 {array.dims[axis]}", f"i64 {value}")  # fmt: skip
         return value
 
     def _check_alignment(self, signature: Signature) -> None:
@@ -367,7 +372,8 @@ class _Core:
         below = self.fn.let(f"icmp sle i64 {self.raw[index]}, {high}")
         self._need(
             index, f"and i1 {above}, {below}", codes.E_RANGE,
-            f"is %lld, expected {arg.dtype}: {low} to {high}", f"i64 {self.raw[index]}")  # fmt: skip
+            f"is %lld, expected {arg.dtype}: {low} to {high}",
+            f"i64 {self.raw[index]}")  # fmt: skip
 
     def _check_relation(
         self, relation: Relation, names: dict[str, str], free: dict[str, list[str]]

@@ -1,6 +1,7 @@
 """Read ELF files, 64-bit little-endian, without trusting them.
 
-Layouts are those of the System V ABI, chapters 4 and 5. Every access is checked against the file's size.
+Layouts are those of the System V ABI, chapters 4 and 5. Every access is checked against the file's
+size.
 """
 
 from __future__ import annotations

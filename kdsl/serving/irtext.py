@@ -1,4 +1,4 @@
-"""A writer of LLVM IR text for the launcher: fresh names, string constants, checks that fall through."""
+"""A writer of LLVM IR text for the launcher: fresh names, constants, checks that fall through."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Function:
         return self.let(f"load {kind}, ptr {at}")
 
     def require(self, condition: str, code: int, text: str, *values: str) -> None:
-        """Go on when ``condition`` holds; otherwise format ``text`` (C style) and return ``code``."""
+        """Go on when ``condition`` holds; otherwise format ``text`` and return ``code``."""
         good, bad = self.label("ok"), self.label("bad")
         self.do(f"br i1 {condition}, label %{good}, label %{bad}")
         self._tail.append(f"{bad}:")
@@ -74,10 +74,10 @@ class Function:
         """Return the lines that store a message and leave; ``values`` are typed IR operands."""
         operands = "".join(f", {value}" for value in values)
         buffer = self.fresh("buffer")
+        into = f"ptr {buffer}, i64 {MESSAGE_BYTES}, ptr {self.strings(text)}"
         return [
             f"  {buffer} = call ptr @kdsl.error_buffer()",
-            f"  {self.fresh()} = call i32 (ptr, i64, ptr, ...) @snprintf(ptr {buffer}, "
-            f"i64 {MESSAGE_BYTES}, ptr {self.strings(text)}{operands})",
+            f"  {self.fresh()} = call i32 (ptr, i64, ptr, ...) @snprintf({into}{operands})",
             f"  ret i32 {code}",
         ]
 

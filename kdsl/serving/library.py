@@ -1,4 +1,4 @@
-"""Load a built file into Python: one callable per entry, on NumPy arrays and anything with DLPack."""
+"""Load a built file into Python: one callable per entry, on anything with DLPack."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from kdsl.serving.dtypes import BORDERS
 from kdsl.serving.manifest import Entry
 
 C_TYPES: dict[str, Any] = {
-    "int8_t": ctypes.c_int8, "int16_t": ctypes.c_int16, "int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64,
+    "int8_t": ctypes.c_int8, "int16_t": ctypes.c_int16, "int32_t": ctypes.c_int32,
+    "int64_t": ctypes.c_int64,
     "uint8_t": ctypes.c_uint8, "uint16_t": ctypes.c_uint16, "uint32_t": ctypes.c_uint32,
     "uint64_t": ctypes.c_uint64, "float": ctypes.c_float, "double": ctypes.c_double,
 }  # fmt: skip
-# NumPy exports only its own dtypes through DLPack: carrier, and the word to write over the carrier's.
+# NumPy exports only its own dtypes through DLPack: carrier, and the word that replaces its own.
 FOREIGN_DTYPES = {
     "bfloat16": (np.uint16, BORDERS["bf16"].word),
     "float8_e4m3fn": (np.uint8, BORDERS["f8e4m3"].word),
@@ -59,7 +60,7 @@ class Library:
         return tuple(self._entries)
 
     def __getattr__(self, name: str) -> LoadedEntry:
-        """Return an entry. Raises NoSuchEntryError; AttributeError for names with underscores first."""
+        """Return an entry. Raises NoSuchEntryError, or AttributeError for a private name."""
         if name.startswith("_"):
             raise AttributeError(name)
         return self[name]

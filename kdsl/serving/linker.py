@@ -1,8 +1,9 @@
 """Link relocatable x86-64 objects into a shared object: no compiler, no binutils.
 
-Image order: headers, notes, dynamic tables and read-only data (R); code and import stubs (RX); pointers that
-are fixed up at load time (RW, then read-only); data and bss (RW). File offsets equal addresses. Imports are
-bound at load time through a table of pointers. Relocation formulae: System V ABI, AMD64 supplement, table 4.9.
+Image order: headers, notes, dynamic tables and read-only data (R); code and import stubs (RX);
+pointers that are fixed up at load time (RW, then read-only); data and bss (RW). File offsets equal
+addresses. Imports are bound at load time through a table of pointers. Relocation formulae: System V
+ABI, AMD64 supplement, table 4.9.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from kdsl.serving import elf
 PAGE = 0x1000
 EM_X86_64 = 62
 LIBC, LIBM = "libc.so.6", "libm.so.6"
-LIBM_NAMES = frozenset(
-    "acos asin atan atan2 cbrt ceil copysign cos cosh erf erfc exp exp10 exp2 expm1 fabs floor fma fmax fmin "
-    "fmod log log10 log1p log2 lround nearbyint pow rint round roundeven sin sincos sinh sqrt tan tanh "
-    "tgamma trunc ldexp frexp hypot".split()
-)
+LIBM_NAMES = frozenset((
+    "acos", "asin", "atan", "atan2", "cbrt", "ceil", "copysign", "cos", "cosh", "erf", "erfc",
+    "exp", "exp10", "exp2", "expm1", "fabs", "floor", "fma", "fmax", "fmin", "fmod", "log",
+    "log10", "log1p", "log2", "lround", "nearbyint", "pow", "rint", "round", "roundeven", "sin",
+    "sincos", "sinh", "sqrt", "tan", "tanh", "tgamma", "trunc", "ldexp", "frexp", "hypot",
+))  # fmt: skip
 
 R_NONE, R_64, R_PC32, R_PLT32, R_GLOB_DAT, R_RELATIVE, R_GOTPCREL = 0, 1, 2, 4, 6, 8, 9
 R_32, R_32S, R_PC64, R_GOTPCRELX, R_REX_GOTPCRELX = 10, 11, 24, 41, 42
@@ -418,7 +420,8 @@ class _Link:
             elf.SEGMENT.pack_into(image, elf.HEADER.size + number * elf.SEGMENT.size, *segment)
         tail, section_table, count = self._section_table(len(image))
         head = elf.HEADER.pack(
-            elf.IDENT, elf.ET_DYN, EM_X86_64, 1, 0, elf.HEADER.size, section_table, 0, elf.HEADER.size,
+            elf.IDENT, elf.ET_DYN, EM_X86_64, 1, 0,
+            elf.HEADER.size, section_table, 0, elf.HEADER.size,
             elf.SEGMENT.size, len(segments), elf.SECTION.size, count, count - 1)  # fmt: skip
         image[: len(head)] = head
         return bytes(image) + tail
@@ -513,37 +516,14 @@ class _Link:
         rows = [bytes(elf.SECTION.size)]
         for o in self.order:
             link = self.outputs[o.link].number if o.link else 0
-            rows.append(
-                elf.SECTION.pack(
-                    title_at[o.name],
-                    o.type,
-                    o.flags,
-                    o.address,
-                    min(o.address, self.file_end),
-                    o.size,
-                    link,
-                    o.info,
-                    o.align,
-                    o.entry_size,
-                )  # fmt: skip
-            )
+            place = o.address, min(o.address, self.file_end), o.size
+            facts = link, o.info, o.align, o.entry_size
+            rows.append(elf.SECTION.pack(title_at[o.name], o.type, o.flags, *place, *facts))
         tail = bytearray()
         for name, kind, body, link, info, entry in extra:
             tail += bytes(-(offset + len(tail)) % 8)
-            rows.append(
-                elf.SECTION.pack(
-                    title_at[name],
-                    kind,
-                    0,
-                    0,
-                    offset + len(tail),
-                    len(body),
-                    link,
-                    info,
-                    8 if entry else 1,
-                    entry,
-                )  # fmt: skip
-            )
+            where = 0, 0, offset + len(tail), len(body), link, info, 8 if entry else 1, entry
+            rows.append(elf.SECTION.pack(title_at[name], kind, *where))
             tail += body
         tail += bytes(-(offset + len(tail)) % 8)
         at = offset + len(tail)
@@ -606,7 +586,7 @@ def _string_table(names: list[str]) -> tuple[bytes, dict[str, int]]:
 
 
 def _hash_table(names: list[str]) -> bytes:
-    """The System V hash table: bucket heads, then chains of symbol numbers."""
+    """Return the System V hash table: bucket heads, then chains of symbol numbers."""
     count = max(1, len(names))
     buckets, chains = [0] * count, [0] * (len(names) + 1)
     for number, name in enumerate(names, 1):

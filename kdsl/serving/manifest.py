@@ -151,7 +151,7 @@ def decode(payload: bytes, path: str = "<memory>") -> Manifest:
 
 
 def read(source: str | Path | bytes) -> Manifest:
-    """Return the manifest of a built file, of any machine, without loading it. Raises ArtifactError."""
+    """Return a built file's manifest, for any machine, without loading it. Raises ArtifactError."""
     file = _open(source)
     for owner, kind, payload in file.notes():
         if owner == OWNER and kind == NOTE_TYPE:

@@ -30,8 +30,9 @@ def build_shared_object(
 ) -> bytes:
     """Return the file's bytes.
 
-    ``kernels`` and ``runtime`` (the thread pool) are objects, or LLVM IR text that ``compile_ir`` turns into
-    one. With ``target`` the manifest records it and the hash of the kernels' objects. Raises ArtifactError.
+    ``kernels`` and ``runtime`` (the thread pool) are objects, or LLVM IR text for ``compile_ir``.
+    With ``target`` the manifest records it and the hash of the kernels' objects. Raises
+    ArtifactError.
     """
     objects = [_object(part, compile_ir) for part in kernels]
     if target is not None:

@@ -1,8 +1,8 @@
 """The launcher of a built file as LLVM IR text: C and TVM-FFI entries, messages, manifest.
 
-TVM-FFI's calling convention (c_api.h): ``int f(void*, const TVMFFIAny* args, int n, TVMFFIAny* ret)`` with
-16-byte values {int32 type, int32, 8 bytes}. Its library is optional: its functions are weak, and looked up
-again when first needed, for it may be loaded after this file.
+TVM-FFI's calling convention (c_api.h): ``int f(void*, const TVMFFIAny* args, int n, TVMFFIAny*
+ret)`` with 16-byte values {int32 type, int32, 8 bytes}. Its library is optional: its functions are
+weak, and looked up again when first needed, for it may be loaded after this file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def stub_ir(manifest: Manifest) -> str:
 
 
 def runtime() -> str:
-    """Return the functions that every launcher has: messages, strides, rounding, TVM-FFI look-up."""
+    """Return the functions that every launcher has: messages, strides, rounding, TVM-FFI."""
     return RUNTIME.read_text().replace("{BYTES}", str(MESSAGE_BYTES))
 
 
@@ -220,7 +220,8 @@ bad:
 
 def _tvm_metadata(entry: Entry, strings: Strings) -> str:
     text = encode(entry_to_json(entry))
-    return f"""define i32 @__tvm_ffi__metadata_{entry.name}(ptr %self, ptr %args, i32 %n, ptr %ret) {{
+    symbol = f"__tvm_ffi__metadata_{entry.name}"
+    return f"""define i32 @{symbol}(ptr %self, ptr %args, i32 %n, ptr %ret) {{
   %rc = call i32 @kdsl.return_text(ptr {strings(text)}, i64 {len(text)}, ptr %ret)
   ret i32 %rc
 }}"""

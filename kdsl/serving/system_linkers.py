@@ -22,7 +22,7 @@ LINKERS = (OWN, *COMMANDS)
 
 
 def link(objects: list[bytes], soname: str, linker: str = OWN) -> bytes:
-    """Return a shared object. Raises UnknownLinker-, LinkerMissing-, LinkerFailed- or UnsupportedObjectError."""
+    """Return a shared object. Raises ArtifactError: its KD061x family."""
     if linker == OWN:
         return link_own(objects, soname)
     if linker not in COMMANDS:

@@ -334,9 +334,7 @@ def _atomic(g: Generator) -> Any:
     target = g.buffers[kind[1]]
     at = [g.index() for _ in range(memref.memref_type(target).rank)]
     value = g.value(element_type(target.type))
-    return g.b.create(
-        memref.AtomicRmw, value, target, at, kind=memref.ATOMIC_KINDS.index(kind[0])
-    )
+    return g.b.create(memref.AtomicRmw, value, target, at, kind=memref.ATOMIC_KINDS.index(kind[0]))
 
 
 def _prefetch(g: Generator) -> Any:
@@ -404,7 +402,9 @@ def _vector_scatter(g: Generator) -> Any:
 
 def _reduction(g: Generator) -> Any:
     element = g.pick((F32, I32, F64))
-    kinds = ("add", "maximumf", "minnumf") if element.kind == "f" else ("add", "maxui", "minsi", "xor")
+    kinds = (
+        ("add", "maximumf", "minnumf") if element.kind == "f" else ("add", "maxui", "minsi", "xor")
+    )
     kind = Opaque(vector.reduction_kind(g.pick(kinds)))
     return g.b.create(vector.Reduction, g.value(vector_type(LANES, element)), kind=kind)
 

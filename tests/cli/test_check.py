@@ -25,7 +25,8 @@ def case(factor=2):
 
 
 def double(*, x):
-    x *= 2
+    np.add(x, 1, out=x)
+    np.minimum(x, 2, out=x)
 
 
 def module(checks):

@@ -16,7 +16,7 @@ from kdsl.errors.artifacts import ExportError
 from kdsl.serving.irtext import Function, Strings
 from kdsl.serving.manifest import Entry, Manifest, Specialization
 from kdsl.serving.relations import RelationCompiler
-from kdsl.serving.stub import _RUNTIME, stub_ir
+from kdsl.serving.stub import runtime, stub_ir
 
 WIDE = st.integers(-(2**63), 2**63 - 1)
 X = Arg("x", "tensor", "f32", dims=("N",))
@@ -143,9 +143,9 @@ def roundings():
         f"define i32 @{n}(i32 %x) {{\n  %r = call i32 @kdsl.to_{n}(i32 %x)\n  ret i32 %r\n}}\n"
         for n in ("f16", "bf16")
     )
-    used = _RUNTIME[
-        _RUNTIME.index("; bits of an f32") : _RUNTIME.index("define internal ptr @kdsl.find")
-    ]
+    text = runtime()
+    start, end = text.index("; bits of an f32"), text.index("define internal ptr @kdsl.find")
+    used = text[start:end]
     engine = jit(used + wrappers)
     kind = ctypes.CFUNCTYPE(ctypes.c_uint32, ctypes.c_uint32)
     return engine, {n: kind(engine.get_function_address(n)) for n in ("f16", "bf16")}

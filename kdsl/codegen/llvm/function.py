@@ -34,9 +34,10 @@ class Scope:
 class FunctionWriter:
     """Writes one function from top to bottom; ``lines`` may hold lists, which are flattened."""
 
-    def __init__(self, spelling: Spelling, options: Options) -> None:
+    def __init__(self, spelling: Spelling, options: Options, metadata: list[str]) -> None:
         self.spelling = spelling
         self.options = options
+        self.metadata = metadata
         self.entry: list[str] = []
         self.lines: list[str | list[str]] = []
         self.names: dict[Value, str] = {}
@@ -45,7 +46,8 @@ class FunctionWriter:
         self.scopes: list[Scope] = [Scope(self.entry)]
         self.block = "entry"
         self._count = 0
-        self.status_label = ""
+        self._block_terms: dict[tuple[object, ...], str] = {}
+        self.failures: list[str] = []
 
     # ---------------------------------------------------------------------------------- names
 
@@ -114,6 +116,13 @@ class FunctionWriter:
         """Begin a block."""
         self.lines.append(f"{label}:")
         self.block = label
+        self._block_terms = {}
+
+    def loop_mark(self) -> int:
+        """Return a new loop's metadata: widening and unrolling were done before."""
+        at = len(self.metadata)
+        self.metadata.append(f"distinct !{{!{at}, !1, !2}}")
+        return at
 
     def jump(self, label: str) -> None:
         self.lines.append(f"  br label %{label}")
@@ -162,8 +171,11 @@ class FunctionWriter:
         key = (form, *operands)
         here = len(self.scopes) - 1
         if depth == here:
-            # Defined in this very body: maybe inside a branch, so it cannot be moved or shared.
-            return self.let(form.format(*operands))
+            # Defined in this very body, maybe inside a branch: shared within the block only.
+            found = self._block_terms.get(key)
+            if found is None:
+                found = self._block_terms[key] = self.let(form.format(*operands))
+            return found
         scope = self.scopes[depth + 1]
         found = scope.terms.get(key)
         if found is None:
@@ -172,6 +184,13 @@ class FunctionWriter:
             scope.terms[key] = found
             self.depths[found] = depth
         return found
+
+
+FIRST_METADATA = (
+    "!{i32 1}",
+    '!{!"llvm.loop.unroll.disable"}',
+    '!{!"llvm.loop.vectorize.enable", i1 false}',
+)
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,9 @@ def _replace(loop: For, width: int, tail: str, accumulators: list[Accumulator]) 
     span = b.create(Subi, loop.upper, loop.lower)
     whole_span = b.create(Muli, b.create(Divsi, span, wide), wide)
     whole = b.create(Addi, loop.lower, whole_span)
-    starts = [_neutral(b, a, r.type, width) for a, r in zip(accumulators, loop.results, strict=True)]
+    starts = [
+        _neutral(b, a, r.type, width) for a, r in zip(accumulators, loop.results, strict=True)
+    ]
     main = for_loop(b, loop.lower, whole, wide, tuple(starts))
     main.loc = loop.loc
     main.attributes.update(loop.attributes)

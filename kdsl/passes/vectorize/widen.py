@@ -341,7 +341,9 @@ class Widener:
 
     def _lane_operands(self, op: Op, at: Value) -> dict[Value, Value]:
         return {
-            v: self.b.create(ExtractElement, self.wide(v), at) if v in self.varying else self.scalar(v)
+            v: self.b.create(ExtractElement, self.wide(v), at)
+            if v in self.varying
+            else self.scalar(v)
             for v in op.operands
         }
 
@@ -435,7 +437,9 @@ class Widener:
             self.b.create(Yield, yielded)
         self.known = known
         bounds = [self.scalar(v) for v in (op.lower, op.upper, op.step)]
-        made = self.b.add(For, *bounds, inits, types=[v.type for v in inits], regions=[Region([block])])
+        made = self.b.add(
+            For, *bounds, inits, types=[v.type for v in inits], regions=[Region([block])]
+        )
         made.attributes.update(op.attributes)
         for inside, old, new in zip(op.carried, op.results, made.results, strict=True):
             (self.known if inside in self.varying else self.uniform)[old] = new

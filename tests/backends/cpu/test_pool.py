@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import llvmlite.binding as llvm
@@ -180,7 +181,7 @@ def test_the_number_of_threads_is_kept_within_bounds(pool):
 
 
 def run_child(body: str, **env: str) -> str:
-    folder = os.path.dirname(__file__)
+    folder = str(Path(__file__).parent)
     text = f"import sys; sys.path.insert(0, {folder!r})\nfrom test_pool import *\npool = start()\n"
     done = subprocess.run(
         [sys.executable, "-c", text + textwrap.dedent(body)],

@@ -1,0 +1,161 @@
+"""From the exported kernels of a file to one shared object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import kdsl
+from kdsl.cli.spec import Spec, SpecValue, combinations
+from kdsl.codegen.backend import Artifact, Source
+from kdsl.codegen.registry import backend_named
+from kdsl.codegen.signature import Signature
+from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
+from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord, manifest_of
+from kdsl.serving.package import build_shared_object
+from kdsl.target.target import Target
+
+EXPORT = "__kdsl_export__"
+"""The attribute by which @kd.export marks a kernel; its value is an ``Export``."""
+
+RUNTIME_FACT = "runtime"
+"""The fact of an artifact that lists source texts which it needs once in a file."""
+
+SYMBOL = "kdsl_entry_{name}"
+ASSEMBLED_SUFFIX = ".ll"
+
+Advance = Callable[[str], None]
+
+
+class Export(Protocol):
+    """What ``kdsl build`` asks of an exported kernel."""
+
+    @property
+    def name(self) -> str:
+        """The entry's name."""
+
+    @property
+    def doc(self) -> str:
+        """What the entry does, for the manifest and the header."""
+
+    @property
+    def grid(self) -> str:
+        """The grid as text, for the manifest."""
+
+    @property
+    def spec_names(self) -> Sequence[str]:
+        """What a spec may fix: Const parameters, dims, dtype variables."""
+
+    @property
+    def specs(self) -> Sequence[Mapping[str, SpecValue]]:
+        """The specializations that the file itself asks for, at least one."""
+
+    def compile(
+        self, values: Mapping[str, SpecValue], target: Target, symbol: str
+    ) -> tuple[Artifact, Signature]:
+        """Return the code of one specialization, callable as ``symbol``, and its signature."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One specialization to compile."""
+
+    export: Export
+    values: Mapping[str, SpecValue]
+    symbol: str
+
+    @property
+    def title(self) -> str:
+        """The entry's name and what is fixed."""
+        return " ".join([self.export.name, *(f"{k}={v}" for k, v in self.values.items())])
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished shared object and what it says about itself."""
+
+    data: bytes
+    manifest: Manifest
+
+
+def exports_of(module: ModuleType, path: Path, wanted: Sequence[str]) -> list[Export]:
+    """Return the file's exports, or those of ``wanted``; raise when there is none."""
+    found: dict[str, Export] = {}
+    for value in vars(module).values():
+        export = getattr(value, EXPORT, None)
+        if export is not None:
+            found[export.name] = export
+    if not found:
+        raise NoExportsError(path=path)
+    for name in wanted:
+        if name not in found:
+            raise UnknownEntryError(path=path, name=name, known=", ".join(found))
+    return [found[name] for name in wanted] if wanted else list(found.values())
+
+
+def jobs_of(exports: Sequence[Export], spec: Spec) -> list[Job]:
+    """Return every specialization of every export; ``spec`` overrides what the file asks for."""
+    known = {name for export in exports for name in export.spec_names}
+    for name in spec:
+        if name not in known:
+            names = ", ".join(sorted(known)) or "nothing"
+            raise BadSpecError(text=name, why=f"no exported kernel has it; there are {names}")
+    return [job for export in exports for job in _jobs(export, spec)]
+
+
+def _jobs(export: Export, spec: Spec) -> list[Job]:
+    own: Spec = {name: values for name, values in spec.items() if name in export.spec_names}
+    merged = [{**given, **chosen} for given in export.specs for chosen in combinations(own)]
+    distinct = list({repr(sorted(values.items())): values for values in merged}.values())
+    symbol = SYMBOL.format(name=export.name)
+    if len(distinct) == 1:
+        return [Job(export, distinct[0], symbol)]
+    return [Job(export, values, f"{symbol}_{i}") for i, values in enumerate(distinct)]
+
+
+def build_jobs(
+    jobs: Sequence[Job],
+    target: Target,
+    *,
+    source: bytes,
+    soname: str,
+    linker: str,
+    advance: Advance,
+) -> Built:
+    """Compile every job, then link one file; ``advance`` hears of each job before it starts."""
+    objects: list[bytes] = []
+    runtime: dict[str, None] = {}
+    entries: dict[str, list[Specialization]] = {}
+    for job in jobs:
+        advance(job.title)
+        artifact, signature = job.export.compile(job.values, target, job.symbol)
+        objects.append(artifact.data)
+        runtime |= dict.fromkeys(artifact.facts.get(RUNTIME_FACT, ()))
+        entries.setdefault(job.export.name, []).append(Specialization(job.symbol, signature))
+    exports = {job.export.name: job.export for job in jobs}
+    manifest = manifest_of(
+        [
+            Entry(name, tuple(found), doc=exports[name].doc, grid=exports[name].grid)
+            for name, found in entries.items()
+        ],
+        producer=f"kdsl {kdsl.__version__}",
+        source=source,
+    )
+    advance("linking")
+    data = build_shared_object(
+        objects,
+        manifest,
+        lambda text: _assemble(text, target),
+        soname=soname,
+        runtime=list(runtime),
+        target=TargetRecord(target.backend, target.triple, target.attributes, ""),
+        linker=linker,
+    )
+    return Built(data, manifest)
+
+
+def _assemble(text: str, target: Target) -> bytes:
+    return backend_named(target.backend).assemble(Source(text, ASSEMBLED_SUFFIX), target).data
