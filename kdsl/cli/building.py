@@ -14,8 +14,8 @@ from kdsl.codegen.backend import Artifact, Source
 from kdsl.codegen.registry import backend_named
 from kdsl.codegen.signature import Signature
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
-from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord, manifest_of
-from kdsl.serving.package import build_shared_object
+from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord
+from kdsl.serving.package import build_shared_object, manifest_of
 from kdsl.target.target import Target
 
 EXPORT = "__kdsl_export__"

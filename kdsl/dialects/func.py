@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kdsl.dialects import rules
 from kdsl.ir.attributes import AttributeValue
 from kdsl.ir.core import Block, Region
+from kdsl.ir.core import Op as CoreOp
 from kdsl.ir.define import (
     ANY,
     IsolatedFromAbove,
@@ -69,6 +71,13 @@ class Func(Op, name="func.func", traits=(IsolatedFromAbove,), regions=1):
         assert isinstance(found, FunctionType)
         return found
 
+    def verify(self) -> None:
+        if not self.regions[0].blocks:
+            rules.require(self, self.sym_visibility == "private", "only a private one has no body")
+            return
+        body = rules.takes(self, 0, self.type.inputs)
+        rules.ends_with(self, body, Return, self.type.results)
+
 
 class Return(Op, name="func.return", traits=(Terminator,)):
     """Leave the function with these values."""
@@ -85,3 +94,10 @@ class Call(Op, name="func.call"):
 
     def execute(self, frame: Any, operands: tuple[Any, ...]) -> Any:
         return frame.call(self.callee.name, operands)
+
+    def verify_symbols(self, symbols: dict[str, CoreOp]) -> None:
+        callee = symbols[self.callee.name]
+        rules.require(self, isinstance(callee, Func), f"@{self.callee.name} is no function")
+        assert isinstance(callee, Func)
+        rules.same_types(self, "it passes", rules.types_of(self.operands), callee.type.inputs)
+        rules.same_types(self, "it gives", rules.types_of(self.results), callee.type.results)

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from kdsl.errors import OpRuleError
+from kdsl.dialects import rules
+from kdsl.dialects.func import Func
 from kdsl.dialects.lanes import signless, unsigned
 from kdsl.ir.attributes import AttributeValue
+from kdsl.ir.core import Op as CoreOp
 from kdsl.ir.core import Value, defining_op
 from kdsl.ir.define import (
     ANY,
@@ -45,6 +48,9 @@ class ProgramId(Op, name="kdsl.program_id", traits=(Pure,)):
         del operands
         return (np.int64(frame.program_ids[self.axis]),)
 
+    def verify(self) -> None:
+        rules.require(self, 0 <= self.axis < 3, f"a grid has axes 0, 1 and 2, not {self.axis}")
+
 
 class NumPrograms(Op, name="kdsl.num_programs", traits=(Pure,)):
     """How many programs the grid has, along ``axis``."""
@@ -55,6 +61,9 @@ class NumPrograms(Op, name="kdsl.num_programs", traits=(Pure,)):
     def execute(self, frame: Any, operands: tuple[Any, ...]) -> Any:
         del operands
         return (np.int64(frame.grid[self.axis]),)
+
+    def verify(self) -> None:
+        rules.require(self, 0 <= self.axis < 3, f"a grid has axes 0, 1 and 2, not {self.axis}")
 
 
 class Launch(Op, name="kdsl.launch", traits=(ReadsMemory, WritesMemory)):
@@ -74,6 +83,13 @@ class Launch(Op, name="kdsl.launch", traits=(ReadsMemory, WritesMemory)):
                     with frame.with_program((x, y, z), grid):
                         frame.call(self.kernel.name, operands[3:])
         return ()
+
+    def verify_symbols(self, symbols: dict[str, CoreOp]) -> None:
+        kernel = symbols[self.kernel.name]
+        rules.require(self, isinstance(kernel, Func), f"@{self.kernel.name} is no function")
+        assert isinstance(kernel, Func)
+        rules.same_types(self, "it passes", rules.types_of(self.args), kernel.type.inputs)
+        rules.require(self, not kernel.type.results, f"@{self.kernel.name} returns values")
 
 
 class Print(Op, name="kdsl.print", traits=(ReadsMemory, WritesMemory)):
@@ -211,6 +227,11 @@ class Gather(Op, name="kdsl.gather", traits=(ReadsMemory,)):
         found[mask] = source[tuple(i[mask] for i in indices)]
         return found
 
+    def verify(self) -> None:
+        rules.indexed(self, self.source, self.indices)
+        rules.holds_elements(self, self.source, self.y)
+        verify_lanes(self, self.y, self.mask, self.indices)
+
 
 class Scatter(Op, name="kdsl.scatter", traits=(ReadsMemory, WritesMemory)):
     """Write (or combine atomically) one element for each lane where ``mask`` holds.
@@ -231,6 +252,20 @@ class Scatter(Op, name="kdsl.scatter", traits=(ReadsMemory, WritesMemory)):
         else:
             _UFUNCS[self.kind].at(target, at, value[mask])
         return ()
+
+    def verify(self) -> None:
+        rules.indexed(self, self.target, self.indices)
+        rules.holds_elements(self, self.target, self.value)
+        verify_lanes(self, self.value, self.mask, self.indices)
+        known = self.kind == "assign" or self.kind in _UFUNCS
+        rules.require(self, known, f"lanes cannot be combined by {self.kind}")
+
+
+def verify_lanes(op: Op, lanes: Value, mask: Value, indices: list[Value]) -> None:
+    """Check that the mask and each tile of indices have a tile's shape."""
+    rules.masked_lanes(op, lanes, mask, *indices)
+    for each in indices:
+        rules.require(op, element_type(each.type) is INDEX, f"{each.type} holds no indices")
 
 
 # ------------------------------------------------------------------------------ tile algebra
@@ -314,6 +349,14 @@ class Reduce(Op, name="kdsl.reduce", traits=(Pure,)):
     def evaluate(self, x: Any) -> Any:
         return np.asarray(_reduce(self.kind, x, self.axis))[()]
 
+    def verify(self) -> None:
+        verify_axis(self, self.x.type)
+        shape, axis = self.x.type.shape, self.axis
+        rest = (*shape[:axis], *shape[axis + 1 :])
+        element = self.x.type.element
+        wanted = tensor(rest, element) if rest else element
+        rules.require(self, self.y.type is wanted, f"it gives {wanted}, not {self.y.type}")
+
 
 class Scan(Op, name="kdsl.scan", traits=(Pure,)):
     """Running combination of the lanes along ``axis``, each lane included ("addf": prefix sum)."""
@@ -326,6 +369,16 @@ class Scan(Op, name="kdsl.scan", traits=(Pure,)):
     def evaluate(self, x: Any) -> Any:
         with np.errstate(all="ignore"):
             return COMBINE[self.kind].accumulate(x, axis=self.axis).astype(x.dtype)
+
+    def verify(self) -> None:
+        verify_axis(self, self.x.type)
+
+
+def verify_axis(op: Any, tile: TensorType) -> None:
+    """Check that a tile has the axis and that its elements can be combined so."""
+    rules.require(op, 0 <= op.axis < tile.rank, f"{tile} has no axis {op.axis}")
+    fits = (op.kind.endswith("f")) == (tile.element.kind == "f")
+    rules.require(op, fits, f"{op.kind} of {tile}")
 
 
 class Broadcast(Op, name="kdsl.broadcast", traits=(Pure,)):
@@ -391,6 +444,13 @@ class Transpose(Op, name="kdsl.transpose", traits=(Pure,)):
         both = [inner.permutation[p] for p in self.permutation]
         return inner.x if both == list(range(len(both))) else None
 
+    def verify(self) -> None:
+        x, y, permutation = self.x.type, self.y.type, self.permutation
+        fits = sorted(permutation) == list(range(x.rank))
+        rules.require(self, fits, f"{permutation} does not name each axis of {x} once")
+        wanted = tensor(tuple(x.shape[p] for p in permutation), x.element)
+        rules.require(self, y is wanted, f"it gives {wanted}, not {y}")
+
 
 class Reshape(Op, name="kdsl.reshape", traits=(Pure,)):
     """The same elements in row-major order under another shape."""
@@ -431,6 +491,17 @@ class Slice(Op, name="kdsl.slice", traits=(Pure,)):
         parts = zip(self.offsets, self.sizes, self.steps, strict=True)
         return x[tuple(slice(o, o + n * s, s) for o, n, s in parts)].copy()
 
+    def verify(self) -> None:
+        x, y = self.x.type, self.y.type
+        fits = len(self.offsets) == len(self.sizes) == len(self.steps) == x.rank
+        fits = fits and all(
+            o >= 0 and n > 0 and s > 0 and o + (n - 1) * s < extent
+            for o, n, s, extent in zip(self.offsets, self.sizes, self.steps, x.shape, strict=True)
+        )
+        rules.require(self, fits, f"offsets {self.offsets}, sizes {self.sizes}, steps {self.steps} of {x}")
+        wanted = tensor(self.sizes, x.element)
+        rules.require(self, y is wanted, f"it gives {wanted}, not {y}")
+
 
 class Concat(Op, name="kdsl.concat", traits=(Pure,)):
     """Tiles one after the other along ``axis``."""
@@ -449,6 +520,23 @@ class Concat(Op, name="kdsl.concat", traits=(Pure,)):
     def evaluate(self, *parts: Any) -> Any:
         return np.concatenate(parts, axis=self.axis)
 
+    def verify(self) -> None:
+        rules.require(self, bool(self.parts), "it takes at least one tile")
+        kinds = [part.type for part in self.parts]
+        first, axis = kinds[0], self.axis
+        rules.require(self, 0 <= axis < first.rank, f"{first} has no axis {axis}")
+        fits = all(
+            k.element is first.element
+            and k.rank == first.rank
+            and k.shape[:axis] == first.shape[:axis]
+            and k.shape[axis + 1 :] == first.shape[axis + 1 :]
+            for k in kinds
+        )
+        rules.require(self, fits, f"{rules.listed(kinds)} differ in more than axis {axis}")
+        along = sum(k.shape[axis] for k in kinds)
+        wanted = tensor((*first.shape[:axis], along, *first.shape[axis + 1 :]), first.element)
+        rules.require(self, self.y.type is wanted, f"it gives {wanted}, not {self.y.type}")
+
 
 class Iota(Op, name="kdsl.iota", traits=(Pure,)):
     """0, 1, 2, ... in a 1-D tile of integers or index."""
@@ -457,3 +545,7 @@ class Iota(Op, name="kdsl.iota", traits=(Pure,)):
 
     def evaluate(self) -> Any:
         return np.arange(self.y.type.shape[0], dtype=self.y.type.element.numpy)
+
+    def verify(self) -> None:
+        y = self.y.type
+        rules.require(self, y.rank == 1 and y.element.kind in "ix", f"{y} is no row of integers")

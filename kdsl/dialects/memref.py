@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kdsl.dialects import rules
 from kdsl.ir.core import Value
 from kdsl.ir.define import (
     DATA,
@@ -20,7 +21,7 @@ from kdsl.ir.define import (
     operand,
     result,
 )
-from kdsl.ir.types import DYNAMIC, INDEX, MemRefType, Type
+from kdsl.ir.types import DYNAMIC, INDEX, MemRefType, Type, element_type
 
 CACHE = "kdsl.cache"
 """On a memory access: "l1", "l2", "stream" or "last_use"."""
@@ -41,6 +42,9 @@ class Load(Op, name="memref.load", traits=(ReadsMemory,)):
     def evaluate(source: Any, *indices: Any) -> Any:
         return source[tuple(int(i) for i in indices)]
 
+    def verify(self) -> None:
+        rules.scalar_access(self, self.source, self.indices, self.y)
+
 
 class Store(Op, name="memref.store", traits=(WritesMemory,)):
     """Write one element."""
@@ -53,6 +57,9 @@ class Store(Op, name="memref.store", traits=(WritesMemory,)):
     def evaluate(value: Any, target: Any, *indices: Any) -> tuple[()]:
         target[tuple(int(i) for i in indices)] = value
         return ()
+
+    def verify(self) -> None:
+        rules.scalar_access(self, self.target, self.indices, self.value)
 
 
 class Dim(Op, name="memref.dim", traits=(Pure,)):
@@ -96,6 +103,15 @@ class _Allocation(Op):
         if self.memref_type.element.kind == "f":
             made[...] = np.nan
         return made
+
+    def verify(self) -> None:
+        kind = self.memref_type
+        missing = kind.shape.count(DYNAMIC)
+        sizes, symbols = (self.operand_group(i) for i in (0, 1))
+        rules.require(self, len(sizes) == missing, f"{kind} takes {missing} sizes, got {len(sizes)}")
+        strides = 0 if kind.strides is None else kind.strides.count(DYNAMIC)
+        what = f"{kind} takes {strides} symbols, got {len(symbols)}"
+        rules.require(self, len(symbols) == strides, what)
 
 
 class Alloc(_Allocation, name="memref.alloc", traits=(Allocates,), segments=True):
@@ -147,6 +163,9 @@ class Prefetch(Op, name="memref.prefetch", traits=(WritesMemory,)):
         del source, indices
         return ()
 
+    def verify(self) -> None:
+        rules.indexed(self, self.source, self.indices)
+
 
 ATOMIC_KINDS = (
     "addf",
@@ -187,6 +206,16 @@ class AtomicRmw(Op, name="memref.atomic_rmw", traits=(ReadsMemory, WritesMemory)
             target[at] = value if name == "assign" else COMBINE[name](old, value)
         return old
 
+    def verify(self) -> None:
+        rules.scalar_access(self, self.target, self.indices, self.value)
+        fits = 0 <= self.kind < len(ATOMIC_KINDS)
+        rules.require(self, fits, f"there is no atomic kind {self.kind}")
+        name = ATOMIC_KINDS[self.kind]
+        wants_float = name.endswith("f") and name != "assign"
+        is_float = element_type(self.value.type).kind == "f"
+        fits = name == "assign" or wants_float == is_float
+        rules.require(self, fits, f"{name} of {self.value.type}")
+
 
 class Cast(Op, name="memref.cast", traits=(Pure,)):
     """The same buffer under a more or less static type."""
@@ -197,6 +226,14 @@ class Cast(Op, name="memref.cast", traits=(Pure,)):
     @staticmethod
     def evaluate(source: Any) -> Any:
         return source
+
+    def verify(self) -> None:
+        source, target = memref_type(self.source), memref_type(self.y)
+        fits = source.element is target.element and source.rank == target.rank
+        pairs = [*zip(source.shape, target.shape, strict=False)]
+        pairs += zip(source.element_strides, target.element_strides, strict=False)
+        fits = fits and all(a == b or DYNAMIC in (a, b) for a, b in pairs)
+        rules.require(self, fits, f"{source} cannot be seen as {target}")
 
 
 def memref_type(value: Value) -> MemRefType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kdsl.errors import LaneCountError, OpRuleError, TerminatorError
+from kdsl.errors import LaneCountError, OpRuleError, RegionError, TerminatorError
 from kdsl.ir.attributes import Dense, FloatAttr, IntAttr
 from kdsl.ir.core import Block, Op, Value
 from kdsl.ir.types import I1, INDEX, MemRefType, ScalarType, ShapedType, Type, element_type
@@ -168,3 +168,20 @@ def ends_with(op: Op, block: Block, kind: type[Op], types: Sequence[Type], skip:
     if got != tuple(types):
         what = f"{kind.name} hands over {listed(got)}, expected {listed(types)}"
         raise TerminatorError(last.loc, op=op.name, what=what)
+
+
+def takes(op: Op, region: int, types: Sequence[Type]) -> Block:
+    """Return the block of a region, whose arguments must have these types."""
+    blocks = op.regions[region].blocks
+    if not blocks:
+        raise RegionError(op.loc, op=op.name, what=f"region {region} is empty")
+    got = types_of(blocks[0].args)
+    if got != tuple(types):
+        what = f"region {region} takes {listed(got)}, expected {listed(types)}"
+        raise RegionError(op.loc, op=op.name, what=what)
+    return blocks[0]
+
+
+def same_types(op: Op, what: str, got: Sequence[Type], wanted: Sequence[Type]) -> None:
+    """Two lists of types are equal."""
+    require(op, tuple(got) == tuple(wanted), f"{what} {listed(got)}, expected {listed(wanted)}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kdsl.dialects import rules
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Block, Region, Value
 from kdsl.ir.define import (
@@ -19,6 +20,7 @@ from kdsl.ir.define import (
     operand,
     result,
 )
+from kdsl.ir.types import ScalarType
 
 VECTORIZE = "kdsl.vectorize"
 """On a loop: widen it; the value is the width, 0 lets the target choose."""
@@ -70,6 +72,13 @@ class For(Op, name="scf.for", traits=(RegionEffects,), regions=1):
             carried = list(frame.run(self.body, (kind(i), *carried)))
         return tuple(carried)
 
+    def verify(self) -> None:
+        rules.require(self, isinstance(self.lower.type, ScalarType), "its bounds must be scalars")
+        carried = rules.types_of(self.inits)
+        rules.same_types(self, "it gives", rules.types_of(self.results), carried)
+        body = rules.takes(self, 0, (self.lower.type, *carried))
+        rules.ends_with(self, body, Yield, carried)
+
 
 class If(Op, name="scf.if", traits=(RegionEffects,), regions=2):
     """Run the first region when ``condition`` holds, else the second (which may be empty)."""
@@ -88,6 +97,12 @@ class If(Op, name="scf.if", traits=(RegionEffects,), regions=2):
     def execute(self, frame: Any, operands: tuple[Any, ...]) -> Any:
         block = self.then_block if bool(operands[0]) else self.else_block
         return () if block is None else frame.run(block, ())
+
+    def verify(self) -> None:
+        given = rules.types_of(self.results)
+        rules.ends_with(self, rules.takes(self, 0, ()), Yield, given)
+        if given or self.regions[1].blocks:
+            rules.ends_with(self, rules.takes(self, 1, ()), Yield, given)
 
 
 class Condition(Op, name="scf.condition", traits=(Pure, Terminator)):
@@ -111,6 +126,11 @@ class While(Op, name="scf.while", traits=(RegionEffects,), regions=2):
             if not bool(condition):
                 return tuple(values)
             carried = frame.run(after, tuple(values))
+
+    def verify(self) -> None:
+        carried, given = rules.types_of(self.inits), rules.types_of(self.results)
+        rules.ends_with(self, rules.takes(self, 0, carried), Condition, given, skip=1)
+        rules.ends_with(self, rules.takes(self, 1, given), Yield, carried)
 
 
 def for_loop(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from kdsl.dialects import rules
 from kdsl.dialects.lanes import signless, unsigned
 from kdsl.ir.core import Value, defining_op
 from kdsl.ir.define import (
@@ -25,7 +26,7 @@ from kdsl.ir.define import (
     operand,
     result,
 )
-from kdsl.ir.types import VectorType, vector
+from kdsl.ir.types import I1, ScalarType, VectorType, vector
 
 
 def _run(source: Any, indices: tuple[Any, ...], count: int) -> tuple[Any, ...]:
@@ -44,6 +45,16 @@ class Broadcast(Op, name="vector.broadcast", traits=(Pure,)):
         wanted = self.y.type
         return np.array(np.broadcast_to(np.asarray(x, wanted.element.numpy), wanted.shape))
 
+    def verify(self) -> None:
+        rules.holds_elements(self, self.y, self.x)
+        if isinstance(self.x.type, VectorType):
+            shape, wanted = self.x.type.shape, self.y.type.shape
+            padded = (1,) * (len(wanted) - len(shape)) + shape
+            fits = len(padded) == len(wanted) and all(
+                a in (1, b) for a, b in zip(padded, wanted, strict=True)
+            )
+            rules.require(self, fits, f"{self.x.type} does not fit into {self.y.type}")
+
 
 class Load(Op, name="vector.load", traits=(ReadsMemory,)):
     """Read consecutive elements of the last dimension."""
@@ -54,6 +65,9 @@ class Load(Op, name="vector.load", traits=(ReadsMemory,)):
 
     def evaluate(self, source: Any, *indices: Any) -> Any:
         return source[_run(source, indices, self.y.type.size)].copy()
+
+    def verify(self) -> None:
+        rules.vector_access(self, self.source, self.indices, self.y)
 
 
 class Store(Op, name="vector.store", traits=(WritesMemory,)):
@@ -67,6 +81,9 @@ class Store(Op, name="vector.store", traits=(WritesMemory,)):
         target[_run(target, indices, self.value.type.size)] = value
         return ()
 
+    def verify(self) -> None:
+        rules.vector_access(self, self.target, self.indices, self.value)
+
 
 class CreateMask(Op, name="vector.create_mask", traits=(Pure,)):
     """Lanes below ``count`` are true."""
@@ -76,6 +93,10 @@ class CreateMask(Op, name="vector.create_mask", traits=(Pure,)):
 
     def evaluate(self, count: Any) -> Any:
         return np.arange(self.y.type.size) < int(count)
+
+    def verify(self) -> None:
+        kind = self.y.type
+        rules.require(self, kind.element is I1 and kind.rank == 1, f"{kind} is no mask of one axis")
 
 
 class MaskedLoad(Op, name="vector.maskedload", traits=(ReadsMemory,)):
@@ -95,6 +116,11 @@ class MaskedLoad(Op, name="vector.maskedload", traits=(ReadsMemory,)):
             found[lane] = source[(*outer, last + int(lane))]
         return found
 
+    def verify(self) -> None:
+        rules.indexed(self, self.source, self.indices)
+        rules.holds_elements(self, self.source, self.pass_thru)
+        rules.masked_lanes(self, self.pass_thru, self.mask)
+
 
 class MaskedStore(Op, name="vector.maskedstore", traits=(WritesMemory,)):
     """Write consecutive elements where the mask holds."""
@@ -111,6 +137,11 @@ class MaskedStore(Op, name="vector.maskedstore", traits=(WritesMemory,)):
         for lane in np.flatnonzero(mask):
             target[(*outer, last + int(lane))] = value[lane]
         return ()
+
+    def verify(self) -> None:
+        rules.indexed(self, self.target, self.indices)
+        rules.holds_elements(self, self.target, self.value)
+        rules.masked_lanes(self, self.value, self.mask)
 
 
 class Gather(Op, name="vector.gather", traits=(ReadsMemory,)):
@@ -132,6 +163,11 @@ class Gather(Op, name="vector.gather", traits=(ReadsMemory,)):
             found[lane] = source[(*outer, last + int(lanes[lane]))]
         return found
 
+    def verify(self) -> None:
+        rules.indexed(self, self.source, self.indices)
+        rules.holds_elements(self, self.source, self.pass_thru)
+        rules.masked_lanes(self, self.pass_thru, self.mask, self.lanes)
+
 
 class Scatter(Op, name="vector.scatter", traits=(WritesMemory,)):
     """Write ``target[indices..., last + lanes[l]]`` for each lane where the mask holds, in order."""
@@ -149,6 +185,11 @@ class Scatter(Op, name="vector.scatter", traits=(WritesMemory,)):
         for lane in np.flatnonzero(mask):
             target[(*outer, last + int(lanes[lane]))] = value[lane]
         return ()
+
+    def verify(self) -> None:
+        rules.indexed(self, self.target, self.indices)
+        rules.holds_elements(self, self.target, self.value)
+        rules.masked_lanes(self, self.value, self.mask, self.lanes)
 
 
 REDUCTIONS: dict[str, Any] = {
@@ -196,6 +237,16 @@ class Reduction(Op, name="vector.reduction", traits=(Pure,)):
         with np.errstate(all="ignore"):
             return x.dtype.type(REDUCTIONS[name](x))
 
+    def verify(self) -> None:
+        kind, lanes = self.kind_name, self.x.type
+        rules.require(self, lanes.rank == 1, f"{lanes} has more than one axis")
+        rules.require(self, self.y.type is lanes.element, f"{lanes} to {self.y.type}")
+        known = kind in REDUCTIONS or kind in ("minui", "maxui")
+        both = kind in ("add", "mul")
+        is_float = lanes.element.kind == "f"
+        fits = known and (both or kind.endswith("f") == is_float)
+        rules.require(self, fits, f"{kind} of {lanes}")
+
 
 class Shuffle(Op, name="vector.shuffle", traits=(Pure,)):
     """Lanes of ``a`` then ``b``, picked by ``mask``."""
@@ -211,6 +262,13 @@ class Shuffle(Op, name="vector.shuffle", traits=(Pure,)):
 
     def evaluate(self, a: Any, b: Any) -> Any:
         return np.concatenate([a, b])[self.mask]
+
+    def verify(self) -> None:
+        a, b, y = self.a.type, self.b.type, self.y.type
+        fits = a.rank == b.rank == y.rank == 1 and a.element is b.element is y.element
+        rules.require(self, fits, f"{a} and {b} to {y}")
+        fits = len(self.mask) == y.size and all(0 <= m < a.size + b.size for m in self.mask)
+        rules.require(self, fits, f"the mask {self.mask} does not fit {a}, {b} and {y}")
 
 
 class ExtractElement(Op, name="vector.extractelement", traits=(Pure,)):
@@ -237,6 +295,11 @@ class ExtractElement(Op, name="vector.extractelement", traits=(Pure,)):
             return found
         return None
 
+    def verify(self) -> None:
+        x, y, at = self.x.type, self.y.type, self.position.type
+        fits = x.rank == 1 and y is x.element and isinstance(at, ScalarType)
+        rules.require(self, fits, f"{y} from {x} at {at}")
+
 
 class InsertElement(Op, name="vector.insertelement", traits=(Pure,)):
     """The vector with one lane replaced, at a run-time position."""
@@ -251,6 +314,11 @@ class InsertElement(Op, name="vector.insertelement", traits=(Pure,)):
         found = np.array(x)
         found[int(position)] = value
         return found
+
+    def verify(self) -> None:
+        x, value, at = self.x.type, self.value.type, self.position.type
+        fits = x.rank == 1 and value is x.element and isinstance(at, ScalarType)
+        rules.require(self, fits, f"{value} into {x} at {at}")
 
 
 class Interleave(Op, name="vector.interleave", traits=(Pure,)):
@@ -268,6 +336,11 @@ class Interleave(Op, name="vector.interleave", traits=(Pure,)):
     @staticmethod
     def evaluate(a: Any, b: Any) -> Any:
         return np.stack([a, b], axis=-1).reshape(*a.shape[:-1], -1)
+
+    def verify(self) -> None:
+        a, y = self.a.type, self.y.type
+        wanted = vector((*a.shape[:-1], 2 * a.shape[-1]), a.element)
+        rules.require(self, y is wanted, f"{a} gives {wanted}, not {y}")
 
 
 class Deinterleave(Op, name="vector.deinterleave", traits=(Pure,)):
@@ -287,6 +360,12 @@ class Deinterleave(Op, name="vector.deinterleave", traits=(Pure,)):
     def evaluate(x: Any) -> Any:
         return x[..., 0::2].copy(), x[..., 1::2].copy()
 
+    def verify(self) -> None:
+        x, even, odd = self.x.type, self.even.type, self.odd.type
+        half = vector((*x.shape[:-1], x.shape[-1] // 2), x.element)
+        fits = even is half and odd is half and x.shape[-1] % 2 == 0
+        rules.require(self, fits, f"{x} gives {half} twice, not {even} and {odd}")
+
 
 class Bitcast(Op, name="vector.bitcast", traits=(Pure,)):
     """The same bits as a vector of another element type (and so another length)."""
@@ -296,6 +375,12 @@ class Bitcast(Op, name="vector.bitcast", traits=(Pure,)):
 
     def evaluate(self, x: Any) -> Any:
         return np.ascontiguousarray(x).view(self.y.type.element.numpy).copy()
+
+    def verify(self) -> None:
+        x, y = self.x.type, self.y.type
+        fits = x.rank == y.rank and x.shape[:-1] == y.shape[:-1]
+        fits = fits and x.shape[-1] * x.element.bits == y.shape[-1] * y.element.bits
+        rules.require(self, fits, f"{x} and {y} differ in bits")
 
 
 def lanes_of(value: Value) -> int:
