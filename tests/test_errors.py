@@ -109,14 +109,14 @@ def test_errors_survive_pickling_with_place_and_callers(duplicate):
 def test_two_classes_cannot_claim_one_code():
     with pytest.raises(TypeError, match="both claim the code KD0203"):
 
-        class Thief(KdslError):
+        class ThiefError(KdslError):
             code = "KD0203"
 
 
 def test_a_code_has_two_letters_and_four_digits():
     with pytest.raises(TypeError, match="not of the form"):
 
-        class Odd(KdslError):
+        class OddError(KdslError):
             code = "E1"
 
 

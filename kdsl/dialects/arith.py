@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 
 from kdsl.dialects import rules
-from kdsl.dialects.lanes import is_bool, quiet, signless, truncating_quotient, unsigned
+from kdsl.dialects.lanes import (
+    CMPF,
+    CMPI,
+    compare_floats,
+    compare_integers,
+    is_bool,
+    quiet,
+    signless,
+    truncating_quotient,
+    unsigned,
+)
 from kdsl.ir.attributes import Attribute, AttributeValue, Dense, FloatAttr, IntAttr
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Value, defining_op
@@ -550,25 +560,6 @@ class Minui(Op, name="arith.minui", traits=COMMUTING):
 
 # --------------------------------------------------------------------------------- comparisons
 
-CMPI = {
-    n: i for i, n in enumerate(("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge"))
-}
-"""Integer predicates as MLIR numbers them."""
-CMPF = {
-    n: i
-    for i, n in enumerate(
-        ("false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord",
-         "ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true")
-    )
-}  # fmt: skip
-"""Float predicates as MLIR numbers them: ``o`` is false and ``u`` true when a lane is NaN."""
-
-_COMPARE = {
-    "eq": np.equal, "ne": np.not_equal, "gt": np.greater, "ge": np.greater_equal,
-    "lt": np.less, "le": np.less_equal,
-}  # fmt: skip
-
-
 class Cmpi(Op, name="arith.cmpi", traits=LANEWISE):
     """Compare integer lanes; ``predicate`` as in ``CMPI``."""
 
@@ -578,12 +569,7 @@ class Cmpi(Op, name="arith.cmpi", traits=LANEWISE):
     y = result(same_as="lhs", element=I1)
 
     def evaluate(self, lhs: Any, rhs: Any) -> Any:
-        name = list(CMPI)[self.predicate]
-        if name[0] == "u":
-            return _COMPARE[name[1:]](unsigned(lhs), unsigned(rhs))
-        if name[0] == "s" and is_bool(lhs):
-            lhs, rhs = rhs, lhs  # a signed i1 is 0 or -1
-        return _COMPARE[name[1:] if name[0] == "s" else name](lhs, rhs)
+        return compare_integers(self.predicate, lhs, rhs)
 
     verify = rules.one_of_predicates(10)
 
@@ -598,15 +584,7 @@ class Cmpf(Op, name="arith.cmpf", traits=LANEWISE):
     y = result(same_as="lhs", element=I1)
 
     def evaluate(self, lhs: Any, rhs: Any) -> Any:
-        name = list(CMPF)[self.predicate]
-        either_nan = np.isnan(lhs) | np.isnan(rhs)
-        if name in ("false", "true"):
-            return np.full_like(either_nan, name == "true")
-        if name in ("ord", "uno"):
-            return either_nan if name == "uno" else ~either_nan
-        with np.errstate(all="ignore"):
-            found = _COMPARE[name[1:]](lhs, rhs)
-        return (found & ~either_nan) if name[0] == "o" else (found | either_nan)
+        return compare_floats(self.predicate, lhs, rhs)
 
     verify = rules.one_of_predicates(16)
 

@@ -27,19 +27,20 @@ def build_shared_object(
     runtime: Sequence[bytes | str] = (),
     target: TargetRecord | None = None,
     linker: str = OWN,
+    compile_launcher: Compile | None = None,
 ) -> bytes:
     """Return the file's bytes.
 
     ``kernels`` and ``runtime`` (the thread pool) are objects, or LLVM IR text for ``compile_ir``.
-    With ``target`` the manifest records it and the hash of the kernels' objects. Raises
-    ArtifactError.
+    ``compile_launcher`` may optimize less. With ``target`` the manifest records it and the hash of
+    the kernels' objects. Raises ArtifactError.
     """
     objects = [_object(part, compile_ir) for part in kernels]
     if target is not None:
         record = replace(target, sha256=hashlib.sha256(b"".join(objects)).hexdigest())
         manifest = replace(manifest, targets=(*manifest.targets, record))
     objects += [_object(part, compile_ir) for part in runtime]
-    objects.append(compile_ir(stub_ir(manifest)))
+    objects.append((compile_launcher or compile_ir)(stub_ir(manifest)))
     return link(objects, soname, linker)
 
 

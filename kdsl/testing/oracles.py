@@ -119,11 +119,15 @@ XDSL_SCALARS_ONLY = frozenset(
 )  # fmt: skip
 """Ops whose xDSL declaration knows scalars only, where upstream takes vectors and tensors too."""
 
+XDSL_DIFFERS = frozenset(["vector.shuffle"])
+"""Ops that upstream spelled otherwise in MLIR 19 than in the version that xDSL follows."""
+
 
 def xdsl_roundtrip(text: str) -> Verdict:
     """Let xDSL parse, verify and print a module.
 
-    Ops that it does not know pass unverified, and so do ``XDSL_SCALARS_ONLY`` on vectors and tiles.
+    Ops that it does not know pass unverified; so do ``XDSL_SCALARS_ONLY`` on vectors and tiles, and
+    ``XDSL_DIFFERS``.
     """
     require_module("xdsl")
     from io import StringIO
@@ -142,7 +146,8 @@ def xdsl_roundtrip(text: str) -> Verdict:
         module = Parser(context, text).parse_module()
         for op in module.walk():
             on_lanes = any(isinstance(v.type, ShapedType) for v in (*op.operands, *op.results))
-            if op.name not in XDSL_SCALARS_ONLY or not on_lanes:
+            skipped = op.name in XDSL_DIFFERS or (op.name in XDSL_SCALARS_ONLY and on_lanes)
+            if not skipped:
                 op.verify(verify_nested_ops=False)
     except (ParseError, VerifyException, DiagnosticException) as problem:
         return Verdict(False, "", str(problem))
