@@ -25,7 +25,9 @@ def mandelbrot(turns: Tensor[i32, H, W], left: f32, top: f32, step: f32, limit: 
         turns.store(y, x, n)
 
 
-def reference(height: int, width: int, left: float, top: float, step: float, limit: int) -> np.ndarray:
+def reference(
+    height: int, width: int, left: float, top: float, step: float, limit: int
+) -> np.ndarray:
     """Return the same counts, computed in NumPy with the same roundings up to fused multiply-add."""
     one = np.float32
     cr = (one(left) + np.arange(width, dtype=one) * one(step))[None, :]
@@ -36,7 +38,10 @@ def reference(height: int, width: int, left: float, top: float, step: float, lim
     for _ in range(limit):
         inside = zr * zr + zi * zi <= 4
         turns += inside
-        zr, zi = np.where(inside, zr * zr - zi * zi + cr, zr), np.where(inside, 2 * zr * zi + ci, zi)
+        zr, zi = (
+            np.where(inside, zr * zr - zi * zi + cr, zr),
+            np.where(inside, 2 * zr * zi + ci, zi),
+        )
     return turns
 
 

@@ -10,7 +10,9 @@ N, E = kd.dims("N E")
 
 @kd.export
 @kd.kernel(grid=lambda d: (d.N,))
-def rms_norm(x: Tensor[f32, N, E], weight: Tensor[f32, E], out: Tensor[f32, N, E], eps: f32) -> None:
+def rms_norm(
+    x: Tensor[f32, N, E], weight: Tensor[f32, E], out: Tensor[f32, N, E], eps: f32
+) -> None:
     """Divide each row of ``x`` by its root mean square and scale it by ``weight``."""
     row = kd.program_id(0)
     size = x.shape[1]

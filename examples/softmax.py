@@ -10,7 +10,9 @@ M, N = kd.dims("M N")
 
 @kd.export
 @kd.kernel(grid=lambda d: (kd.cdiv(d.M, d.BM),))
-def softmax(x: Tensor[f32, M, N], out: Tensor[f32, M, N], *, BM: Const[int] = 16, BN: Const[int] = 64) -> None:
+def softmax(
+    x: Tensor[f32, M, N], out: Tensor[f32, M, N], *, BM: Const[int] = 16, BN: Const[int] = 64
+) -> None:
     """Write exp(x - max) / sum for each row; the maximum and the sum are kept while streaming."""
     rows = kd.span(kd.program_id(0), BM, stop=x.shape[0])
     top = kd.full((BM,), -kd.inf, f32)

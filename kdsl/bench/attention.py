@@ -24,7 +24,9 @@ def _normal(rng: np.random.Generator, dtype: str, *shape: int) -> Array:
     return rng.standard_normal(shape, dtype=np.float32).astype(NUMPY_DTYPES[dtype])
 
 
-def prefill_case(heads: int, kv_heads: int, rows: int, size: int, dtype: str, batch: int = 1) -> Case:
+def prefill_case(
+    heads: int, kv_heads: int, rows: int, size: int, dtype: str, batch: int = 1
+) -> Case:
     """Return causal RoPE-attention over ``rows`` tokens; 2 H S^2 D flops as causal attention is counted."""
 
     def inputs() -> dict[str, Any]:
@@ -52,7 +54,9 @@ def prefill_case(heads: int, kv_heads: int, rows: int, size: int, dtype: str, ba
     )
 
 
-def _prefill_reference(q: Array, k: Array, v: Array, cos: Array, sin: Array, **_: Any) -> dict[str, Array]:
+def _prefill_reference(
+    q: Array, k: Array, v: Array, cos: Array, sin: Array, **_: Any
+) -> dict[str, Array]:
     turned, keys = reference.rope(q, cos, sin), reference.rope(k, cos, sin)
     return {"out": reference.attention(turned, keys, v)[0]}
 
@@ -97,9 +101,7 @@ def _torch_prefill(given: Arrays) -> Any:
 # ---------------------------------------------------------------------------------------- decode
 
 
-def decode_case(
-    batch: int, heads: int, kv_heads: int, cached: int, size: int, dtype: str
-) -> Case:
+def decode_case(batch: int, heads: int, kv_heads: int, cached: int, size: int, dtype: str) -> Case:
     """Return one token for each of ``batch`` sequences over ``cached`` keys; bytes of keys and values read."""
 
     def inputs() -> dict[str, Any]:
@@ -142,7 +144,11 @@ def _decode_reference(
     **_: Any,
 ) -> dict[str, Array]:
     out, _lse = reference.rope_attention_decode(q, k, v, cos, sin, k_cache, v_cache, position)
-    return {"out": out, "k_cache": k_cache.astype(np.float64), "v_cache": v_cache.astype(np.float64)}
+    return {
+        "out": out,
+        "k_cache": k_cache.astype(np.float64),
+        "v_cache": v_cache.astype(np.float64),
+    }
 
 
 def _numpy_decode(given: Arrays) -> Any:
@@ -167,5 +173,3 @@ def _torch_decode(given: Arrays) -> Any:
         return attention(turned, k_cache[:, :, : at + 1], v_cache[:, :, : at + 1], enable_gqa=True)
 
     return run
-
-

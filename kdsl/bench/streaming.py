@@ -28,7 +28,9 @@ def silu_mul_case() -> Case:
         shape="64 MB each",
         dtype="f32",
         inputs=lambda: {
-            "gate": _fill(1, COUNT), "up": _fill(2, COUNT), "out": np.zeros(COUNT, np.float32)
+            "gate": _fill(1, COUNT),
+            "up": _fill(2, COUNT),
+            "out": np.zeros(COUNT, np.float32),
         },  # fmt: skip
         reference=lambda gate, up, **_: {"out": reference.silu_mul(gate, up)},
         tolerance=1e-6,
@@ -56,7 +58,10 @@ def chain_case() -> Case:
         shape="64 MB each",
         dtype="f32",
         inputs=lambda: {
-            "x": _fill(1, COUNT), "up": _fill(2, COUNT), "scale": 0.5, "shift": 0.25,
+            "x": _fill(1, COUNT),
+            "up": _fill(2, COUNT),
+            "scale": 0.5,
+            "shift": 0.25,
             "out": np.zeros(COUNT, np.float32),
         },  # fmt: skip
         reference=lambda x, up, scale, shift, **_: {
@@ -83,7 +88,8 @@ def rms_norm_case() -> Case:
         shape=f"{rows} x {ROW}",
         dtype="f32",
         inputs=lambda: {
-            "x": _fill(1, rows, ROW), "weight": _fill(2, ROW),
+            "x": _fill(1, rows, ROW),
+            "weight": _fill(2, ROW),
             "out": np.zeros((rows, ROW), np.float32),
         },  # fmt: skip
         reference=lambda x, weight, **_: {"out": reference.rms_norm(x, weight)},

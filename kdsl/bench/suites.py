@@ -21,6 +21,11 @@ class Table:
 Suite = Callable[[], Table]
 
 SUITES: dict[str, tuple[str, str]] = {
+    "prefill": (
+        "kdsl.bench.rope:prefill",
+        "RoPE-attention over prompts, NumPy and torch beside it",
+    ),
+    "decode": ("kdsl.bench.rope:decode", "RoPE-attention of one token over a cache"),
     "import": ("kdsl.bench.startup:import_cost", "CPU time of import kdsl over import numpy"),
     "pipeline": ("kdsl.bench.compiling:pipeline_cost", "passes: milliseconds an op by module size"),
 }

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from kdsl.cli.console import progress, size_text
-from kdsl.cli.spec import parse_spec
 from kdsl.cli.userfile import load_file, write_text
+from kdsl.language.spec import parse_spec
 from kdsl.settings import settings
 
 LINKERS = ("own", "ld", "cc")

@@ -9,17 +9,20 @@ from types import ModuleType
 from typing import Protocol
 
 import kdsl
-from kdsl.cli.spec import Spec, SpecValue, combinations
 from kdsl.codegen.backend import Artifact, Source
 from kdsl.codegen.registry import backend_named
 from kdsl.codegen.signature import Signature
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
+from kdsl.language.spec import Spec, SpecValue, combinations
 from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord
 from kdsl.serving.package import build_shared_object, manifest_of
 from kdsl.target.target import Target
 
 EXPORT = "__kdsl_export__"
 """The attribute by which @kd.export marks a kernel; its value is an ``Export``."""
+
+EXPORTS = "EXPORTS"
+"""A file's own list of ``Export``s (kd.exported makes them); what is marked does not count then."""
 
 RUNTIME_FACT = "runtime"
 """The fact of an artifact that lists source texts which it needs once in a file."""
@@ -83,11 +86,11 @@ class Built:
 
 def exports_of(module: ModuleType, path: Path, wanted: Sequence[str]) -> list[Export]:
     """Return the file's exports, or those of ``wanted``; raise when there is none."""
-    found: dict[str, Export] = {}
-    for value in vars(module).values():
-        export = getattr(value, EXPORT, None)
-        if export is not None:
-            found[export.name] = export
+    listed = getattr(module, EXPORTS, None)
+    if listed is None:
+        marked = (getattr(value, EXPORT, None) for value in vars(module).values())
+        listed = [export for export in marked if export is not None]
+    found: dict[str, Export] = {export.name: export for export in listed}
     if not found:
         raise NoExportsError(path=path)
     for name in wanted:
@@ -151,10 +154,15 @@ def build_jobs(
         lambda text: _assemble(text, target),
         soname=soname,
         runtime=list(runtime),
-        target=TargetRecord(target.backend, target.triple, target.attributes, ""),
+        target=TargetRecord(target.backend, target.triple, _present(target.attributes), ""),
         linker=linker,
     )
     return Built(data, manifest)
+
+
+def _present(attributes: str) -> str:
+    """Return the features that the code may use; those switched off say nothing to a reader."""
+    return ",".join(word for word in attributes.split(",") if not word.startswith("-"))
 
 
 def _assemble(text: str, target: Target) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from inspect import cleandoc
 
 import click
@@ -17,10 +18,20 @@ def explain(code: str | None) -> None:
         for error in catalogue():
             click.echo(f"{error.code}  {summary_of(error)}")
         return
-    found = by_code(code)
+    found = by_code(code) or of_back_ends(code)
     if found is None:
         raise UnknownCodeError(name=code)
     click.echo(explanation(found))
+
+
+def of_back_ends(code: str) -> type[KdslError] | None:
+    """Import the back ends, whose errors are their own, and look again."""
+    from kdsl.codegen.registry import backend_named, backend_names
+
+    for name in backend_names():
+        with suppress(KdslError):  # a broken back end has no errors to explain
+            backend_named(name)
+    return by_code(code)
 
 
 def summary_of(documented: type) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import shorten
 
 import click
 
@@ -13,6 +14,7 @@ from kdsl.serving.manifest import Entry, Manifest, TargetRecord, read
 
 ACCESS_WORDS = {"ro": "read", "wo": "written", "rw": "read and written"}
 DIGEST_CHARACTERS = 16
+FEATURE_CHARACTERS = 60
 
 
 @click.command()
@@ -39,7 +41,8 @@ def show_targets(manifest: Manifest) -> None:
 
 
 def _target_row(target: TargetRecord) -> tuple[str, ...]:
-    return target.kind, target.triple, target.features, target.sha256[:DIGEST_CHARACTERS]
+    features = shorten(target.features.replace(",", " "), FEATURE_CHARACTERS, placeholder=" ...")
+    return target.kind, target.triple, features, target.sha256[:DIGEST_CHARACTERS]
 
 
 def show_entry(entry: Entry) -> None:

@@ -77,3 +77,13 @@ def resolve_target(text: str) -> Target:
     """Return the target that ``backend`` or ``backend:chip`` names; the chip of this machine without one."""
     name, _, chip = text.partition(":")
     return backend_named(name).resolve(chip)
+
+
+@cache
+def default_target() -> Target:
+    """Return this machine as the first back end sees it that shares memory with the caller."""
+    for name in backend_names():
+        found = backend_named(name).resolve("")
+        if found.features.flat_memory:
+            return found
+    raise UnknownTargetError(name="", known=", ".join(backend_names()) or "none")

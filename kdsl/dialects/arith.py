@@ -9,18 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from kdsl.dialects import rules
-from kdsl.dialects.lanes import (
-    CMPF,
-    CMPI,
-    compare_floats,
-    compare_integers,
-    is_bool,
-    quiet,
-    signless,
-    truncating_quotient,
-    unsigned,
-)
+from kdsl.dialects import numeric, rules
+from kdsl.dialects.numeric import is_bool, quiet, signless, truncating_quotient, unsigned
 from kdsl.ir.attributes import Attribute, AttributeValue, Dense, FloatAttr, IntAttr
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Value, defining_op
@@ -45,6 +35,9 @@ from kdsl.ir.types import I1, INDEX, ScalarType, ShapedType, Type, element_type
 
 LANEWISE = (Pure, Elementwise)
 COMMUTING = (Pure, Elementwise, Commutative)
+
+CMPI = numeric.CMPI
+CMPF = numeric.CMPF
 
 CONTRACT = "#arith.fastmath<contract>"
 """The fast-math flag of ordinary kernel arithmetic: multiply and add may fuse, nothing else changes."""
@@ -560,6 +553,7 @@ class Minui(Op, name="arith.minui", traits=COMMUTING):
 
 # --------------------------------------------------------------------------------- comparisons
 
+
 class Cmpi(Op, name="arith.cmpi", traits=LANEWISE):
     """Compare integer lanes; ``predicate`` as in ``CMPI``."""
 
@@ -569,7 +563,7 @@ class Cmpi(Op, name="arith.cmpi", traits=LANEWISE):
     y = result(same_as="lhs", element=I1)
 
     def evaluate(self, lhs: Any, rhs: Any) -> Any:
-        return compare_integers(self.predicate, lhs, rhs)
+        return numeric.compare_integers(self.predicate, lhs, rhs)
 
     verify = rules.one_of_predicates(10)
 
@@ -584,7 +578,7 @@ class Cmpf(Op, name="arith.cmpf", traits=LANEWISE):
     y = result(same_as="lhs", element=I1)
 
     def evaluate(self, lhs: Any, rhs: Any) -> Any:
-        return compare_floats(self.predicate, lhs, rhs)
+        return numeric.compare_floats(self.predicate, lhs, rhs)
 
     verify = rules.one_of_predicates(16)
 

@@ -13,7 +13,7 @@ import numpy as np
 from kdsl.errors import OpRuleError
 from kdsl.dialects import rules
 from kdsl.dialects.func import Func
-from kdsl.dialects.lanes import signless, unsigned
+from kdsl.dialects.numeric import signless, unsigned
 from kdsl.ir.attributes import AttributeValue
 from kdsl.ir.core import Op as CoreOp
 from kdsl.ir.core import Value, defining_op
@@ -498,7 +498,9 @@ class Slice(Op, name="kdsl.slice", traits=(Pure,)):
             o >= 0 and n > 0 and s > 0 and o + (n - 1) * s < extent
             for o, n, s, extent in zip(self.offsets, self.sizes, self.steps, x.shape, strict=True)
         )
-        rules.require(self, fits, f"offsets {self.offsets}, sizes {self.sizes}, steps {self.steps} of {x}")
+        rules.require(
+            self, fits, f"offsets {self.offsets}, sizes {self.sizes}, steps {self.steps} of {x}"
+        )
         wanted = tensor(self.sizes, x.element)
         rules.require(self, y is wanted, f"it gives {wanted}, not {y}")
 

@@ -108,7 +108,9 @@ class _Allocation(Op):
         kind = self.memref_type
         missing = kind.shape.count(DYNAMIC)
         sizes, symbols = (self.operand_group(i) for i in (0, 1))
-        rules.require(self, len(sizes) == missing, f"{kind} takes {missing} sizes, got {len(sizes)}")
+        rules.require(
+            self, len(sizes) == missing, f"{kind} takes {missing} sizes, got {len(sizes)}"
+        )
         strides = 0 if kind.strides is None else kind.strides.count(DYNAMIC)
         what = f"{kind} takes {strides} symbols, got {len(symbols)}"
         rules.require(self, len(symbols) == strides, what)

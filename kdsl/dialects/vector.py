@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from kdsl.dialects import rules
-from kdsl.dialects.lanes import signless, unsigned
+from kdsl.dialects.numeric import signless, unsigned
 from kdsl.ir.core import Value, defining_op
 from kdsl.ir.define import (
     BOOL,

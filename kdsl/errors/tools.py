@@ -40,7 +40,7 @@ class NoExportsError(ToolError):
 
     code = "KD0703"
     message = "{path} exports no kernel"
-    hint = "put @kd.export above @kd.kernel"
+    hint = "put @kd.export above @kd.kernel, or list EXPORTS = [kd.exported(kernel, ...)]"
     explanation = """
         kdsl build looks for exported roots, so that helpers do not end up in the file.
 

@@ -220,7 +220,7 @@ class _Verifier:
         attributes = op.attributes
         fields = plan.fields
         if not plan.required <= attributes.keys():
-            missing = sorted(plan.required - attributes.keys())[0]
+            missing = min(plan.required - attributes.keys())
             raise AttributeMissingError(op.loc, op=op.name, name=missing)
         for name, value in attributes.items():
             field = fields.get(name)

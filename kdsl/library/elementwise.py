@@ -41,7 +41,9 @@ def scale_shift(x: Tensor[T, N], scale: f32, shift: f32, out: Tensor[T, N]) -> N
 
 @kd.export
 @kd.program
-def gated_chain(x: Tensor[T, N], up: Tensor[T, N], scale: f32, shift: f32, out: Tensor[T, N]) -> None:
+def gated_chain(
+    x: Tensor[T, N], up: Tensor[T, N], scale: f32, shift: f32, out: Tensor[T, N]
+) -> None:
     """Write ``silu(x * scale + shift) * up``: two kernels and a workspace, which fuse into one loop."""
     between = kd.workspace(T, (out.shape[0],))
     scale_shift(x, scale, shift, between)

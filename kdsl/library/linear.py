@@ -10,7 +10,9 @@ W = kd.dtype_var("W", kd.f32, kd.bf16)
 
 @kd.export
 @kd.kernel(grid=lambda d: (kd.cdiv(d.O, d.ROWS),))
-def matvec(x: Tensor[X, I], w: Tensor[W, O, I], out: Tensor[X, O], *, ROWS: Const[int] = 16) -> None:
+def matvec(
+    x: Tensor[X, I], w: Tensor[W, O, I], out: Tensor[X, O], *, ROWS: Const[int] = 16
+) -> None:
     """Write ``w @ x``; a program does ``ROWS`` rows."""
     first = kd.program_id(0) * ROWS
     for row in kd.range(first, kd.minimum(first + ROWS, w.shape[0])):

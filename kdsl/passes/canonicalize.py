@@ -48,7 +48,7 @@ def add_constants_once(op: Addi, rw: Rewriter) -> Replacement:
     """(x + c) + d -> x + (c + d)."""
     inner, outer = defining_op(op.lhs, Addi), constant_of(op.rhs)
     known = None if inner is None else constant_of(inner.rhs)
-    if outer is None or known is None:
+    if outer is None or known is None or element_of(op.lhs) is I1:
         return None
     return rw.create(Addi, inner.lhs, constant(rw, known + outer, op.y.type))
 
@@ -88,10 +88,12 @@ def compare_with_itself(op: Cmpi, rw: Rewriter) -> Replacement:
 @pattern(Select)
 def select_truth(op: Select, rw: Rewriter) -> Replacement:
     """select(c, true, false) -> c, and its negation."""
-    del rw
-    if element_of(op.a) is I1 and op.condition.type is op.a.type:
-        if is_constant(op.a, 1) and is_constant(op.b, 0):
-            return as_value(op.condition)
+    if element_of(op.a) is not I1 or op.condition.type is not op.a.type:
+        return None
+    if is_constant(op.a, 1) and is_constant(op.b, 0):
+        return as_value(op.condition)
+    if is_constant(op.a, 0) and is_constant(op.b, 1):
+        return rw.create(Xori, op.condition, op.b)
     return None
 
 
@@ -163,7 +165,11 @@ def simplify_known_trip(op: For, rw: Rewriter) -> Replacement:
     if trips == 0:
         return tuple(op.inits)
     if trips == 1:
-        return inline_before(op, op.body, [op.lower, *op.inits])
+        inner = list(op.body)[:-1]
+        yielded = inline_before(op, op.body, [op.lower, *op.inits])
+        for each in inner:
+            rw.updated(each)
+        return yielded
     if not op.results and len(op.body) == 1:
         rw.erase(op)
     return None
@@ -227,7 +233,7 @@ def _without_carried(op: For, dropped: list[int], rw: Rewriter) -> tuple[Value, 
 def trip_count(op: For) -> int | None:
     """Return how often a loop with constant bounds runs, else None."""
     lower, upper, step = (constant_of(v) for v in (op.lower, op.upper, op.step))
-    if upper is not None and lower is not None and step is not None:
+    if upper is not None and lower is not None and step is not None and step > 0:
         return max(0, -((lower - upper) // step))
     return 0 if op.lower is op.upper else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 from kdsl.ir.core import Block, Module, Op
 from kdsl.ir.define import Commutative, Pure, Terminator
@@ -21,7 +22,10 @@ class CommonSubexpressionElimination(Pass):
 
     def run(self, module: Module, target: Target) -> bool:
         del target
-        return any([_visit(f.body, {}) for f in module.functions])
+        changed = False
+        for function in module.functions:
+            changed |= _visit(function.body, {})
+        return changed
 
 
 def _visit(block: Block, known: dict[Key, Op]) -> bool:
@@ -60,9 +64,17 @@ def expression_key(op: Op) -> Key | None:
     operands = [id(v) for v in op.operands]
     if Commutative in op.traits and operands[0] > operands[1]:
         operands[0], operands[1] = operands[1], operands[0]
-    attributes = tuple(sorted((k, _hashable(v)) for k, v in op.attributes.items()))
-    return (op.name, *operands, attributes, *(id(r.type) for r in op.results))
+    types = tuple([r.type for r in op.results])
+    if not op.attributes:
+        return (type(op), *operands, types)
+    named = sorted(op.attributes.items(), key=itemgetter(0))
+    return (type(op), *operands, types, *((k, _hashable(v)) for k, v in named))
 
 
-def _hashable(value: object) -> str:
-    return f"{type(value).__name__}:{value!r}"
+def _hashable(value: object) -> object:
+    """Return a key that tells 1 from True and 1.0, and 0.0 from -0.0."""
+    if isinstance(value, list):
+        return (list, *map(_hashable, value))
+    if isinstance(value, float):
+        return (float, value.hex())
+    return (type(value), value)

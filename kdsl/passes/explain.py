@@ -11,15 +11,19 @@ def explain(function: Op, line: str) -> None:
     """Record a line on a function."""
     lines = function.attributes.setdefault(EXPLAIN, [])
     assert isinstance(lines, list)
-    if line not in lines:
-        lines.append(line)
+    lines.append(line)
+
+
+def place(op: Op | None) -> str:
+    """Return how a line names a loop: by where it is written."""
+    return str(op.loc) if op is not None and op.loc else "loop"
 
 
 def explanations(module: Op) -> list[str]:
-    """Return all recorded lines, with the functions' names before them."""
-    found: list[str] = []
+    """Return all recorded lines, each once, with the functions' names before them."""
+    found: dict[str, None] = {}
     for function in module.body:
         lines = function.attributes.get(EXPLAIN)
         if isinstance(lines, list):
-            found += [f"{function.attributes['sym_name']}: {line}" for line in lines]
-    return found
+            found.update((f"{function.attributes['sym_name']}: {line}", None) for line in lines)
+    return list(found)

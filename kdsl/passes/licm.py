@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kdsl.dialects.scf import For, While
-from kdsl.ir.core import Block, BlockArgument, Module, Op, Value
+from kdsl.ir.core import Block, Module, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.define import Terminator
-from kdsl.passes.speculation import is_speculatable
 from kdsl.passes.manager import Pass
+from kdsl.passes.speculation import is_speculatable
 from kdsl.target.target import Target
 
 
@@ -21,55 +21,52 @@ class LoopInvariantCodeMotion(Pass):
 
     def run(self, module: Module, target: Target) -> bool:
         del target
-        return any([_visit(f.body) for f in module.functions])
+        changed = False
+        for function in module.functions:
+            changed |= _visit(function.body)
+        return changed
 
 
 def _visit(block: Block) -> bool:
+    """Hoist out of inner loops first, so that work leaves as many loops as it can."""
     changed = False
     for op in block:
         for region in op.regions:
             for inner in region.blocks:
                 changed |= _visit(inner)
         if isinstance(op, For):
-            changed |= _hoist(op, op.body)
+            changed |= _hoist(op, [op.body])
         elif isinstance(op, While):
-            changed |= _hoist(op, op.regions[1].block)
+            changed |= _hoist(op, [region.block for region in op.regions])
     return changed
 
 
-def _hoist(loop: Op, body: Block) -> bool:
+def _hoist(loop: Op, blocks: list[Block]) -> bool:
+    """Move what does not depend on the loop before it; ``made`` is what still does."""
     assert loop.parent is not None
     changed = False
-    for op in body:
-        if _may_move(op) and all(_is_outside(v, loop) for v in _reads(op)):
-            body.remove(op)
-            loop.parent.insert_before(loop, op)
-            changed = True
+    made: set[Value] = {argument for block in blocks for argument in block.args}
+    for block in blocks:
+        for op in block:
+            if _may_move(op) and made.isdisjoint(_reads(op)):
+                block.remove(op)
+                loop.parent.insert_before(loop, op)
+                changed = True
+            else:
+                made.update(op.results)
     return changed
 
 
 def _may_move(op: Op) -> bool:
     return (
         isinstance(op, DeclaredOp)
+        and bool(op.results)
         and op.is_pure
         and Terminator not in op.traits
-        and bool(op.results)
         and is_speculatable(op)
     )
 
 
 def _reads(op: Op) -> list[Value]:
-    """Return every value that an op, or an op inside it, reads from outside of it."""
-    if not op.regions:
-        return op.operands
-    inside = {r for o in op.walk() for r in o.results}
-    inside |= {a for o in op.walk() for r in o.regions for b in r.blocks for a in b.args}
-    return [v for o in op.walk() for v in o.operands if v not in inside]
-
-
-def _is_outside(value: Value, loop: Op) -> bool:
-    """Return whether a value is defined outside of a loop that encloses its user."""
-    if isinstance(value, BlockArgument):
-        owner = value.block.parent_op
-        return owner is None or not owner.is_inside(loop)
-    return value.op is not None and not value.op.is_inside(loop)
+    """Return the values that an op and the ops inside it read."""
+    return [v for o in op.walk() for v in o.operands] if op.regions else op.operands

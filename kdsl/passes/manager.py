@@ -98,7 +98,7 @@ def run_pipeline(
         started = time.perf_counter()
         changed = each.run(module, target)
         steps.append(Step(str(each), time.perf_counter() - started, changed))
-        if verify and changed:
+        if verify:
             _verify_after(each, module)
         for observe in observers:
             observe(each, module, changed)
@@ -125,28 +125,33 @@ def _text(value: Any) -> str:
 
 
 def parse_pipeline(text: str, name: str = "pipeline") -> Pipeline:
-    """Read ``canonicalize,unroll{max-ops=64},optimize{cse,dce}``; names may be passes or pipelines."""
+    """Read ``canonicalize,unroll{max-ops=64},optimize{cse,dce}``; names may be passes or pipelines.
+
+    Text that is one pipeline gives that pipeline; otherwise the steps get ``name``.
+    """
+    steps = tuple(_step(word, options) for word, options in _split(text))
+    if len(steps) == 1 and isinstance(steps[0], Pipeline):
+        return steps[0]
+    return Pipeline(name, steps)
+
+
+def _step(word: str, inside: str | None) -> Pass | Pipeline:
     import kdsl.passes.pipelines as known
 
-    steps: list[Pass | Pipeline] = []
-    for word, options in _split(text):
-        if word in PASSES:
-            steps.append(_make(PASSES[word], options))
-        elif options and not _is_options(options):
-            steps.append(parse_pipeline(options, word))
-        elif word in known.PIPELINES:
-            steps.append(known.PIPELINES[word])
-        else:
-            names = ", ".join(sorted([*PASSES, *known.PIPELINES]))
-            raise UnknownPassError(name=word, known=names)
-    return Pipeline(name, tuple(steps))
+    if word in PASSES:
+        return _make(PASSES[word], inside or "")
+    if inside is None and word in known.PIPELINES:
+        return known.PIPELINES[word]
+    if inside is None or "=" in inside.partition("{")[0].partition(",")[0]:
+        names = ", ".join(sorted([*PASSES, *known.PIPELINES]))
+        raise UnknownPassError(name=word, known=names)
+    if not inside.strip():
+        return Pipeline(word)
+    return Pipeline(word, tuple(_step(*each) for each in _split(inside)))
 
 
-def _is_options(text: str) -> bool:
-    return "=" in text.split(",", maxsplit=1)[0].split("{", maxsplit=1)[0]
-
-
-def _split(text: str) -> Iterator[tuple[str, str]]:
+def _split(text: str) -> Iterator[tuple[str, str | None]]:
+    """Yield each name with what stands in its braces, None without braces."""
     depth = start = 0
     for i, c in enumerate([*text, ","]):
         depth += (c == "{") - (c == "}")
@@ -156,7 +161,7 @@ def _split(text: str) -> Iterator[tuple[str, str]]:
             word, brace, rest = text[start:i].strip().partition("{")
             if not word or (brace and not rest.rstrip().endswith("}")):
                 raise PipelineSyntaxError(text=text, why=f"'{text[start:i]}' is no pass")
-            yield word.strip(), rest.rstrip().removesuffix("}") if brace else ""
+            yield word.strip(), rest.rstrip().removesuffix("}") if brace else None
             start = i + 1
     if depth:
         raise PipelineSyntaxError(text=text, why="a '{' without its '}'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdsl.dialects.arith import Ceildivsi, Divsi, Divui, Floordivsi, Remsi, Remui, constant_of
-from kdsl.dialects.scf import While
+from kdsl.dialects.scf import For, While
 from kdsl.ir.core import Op
 
 DIVISIONS = (Divsi, Divui, Floordivsi, Ceildivsi, Remsi, Remui)
@@ -12,11 +12,22 @@ DIVISIONS = (Divsi, Divui, Floordivsi, Ceildivsi, Remsi, Remui)
 
 def is_speculatable(op: Op) -> bool:
     """Return whether running a pure op (and what is inside it) early can do no harm."""
-    return all(not isinstance(o, While) and not _may_trap(o) for o in op.walk())
+    if not op.regions:
+        return not may_trap(op)
+    return not any(isinstance(o, While) or may_trap(o) or _may_never_end(o) for o in op.walk())
 
 
-def _may_trap(op: Op) -> bool:
+def may_trap(op: Op) -> bool:
+    """Return whether an op stops the program for some operands."""
     if not isinstance(op, DIVISIONS):
         return False
     divisor = constant_of(op.operands[1])
     return divisor is None or divisor in (0, -1)
+
+
+def _may_never_end(op: Op) -> bool:
+    """A loop's step is positive wherever the program runs it, and anything elsewhere."""
+    if not isinstance(op, For):
+        return False
+    step = constant_of(op.step)
+    return step is None or step <= 0

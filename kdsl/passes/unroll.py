@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kdsl.dialects.arith import Addi, Muli, Subi, constant, constant_of
-from kdsl.dialects.arith import Divsi
+from kdsl.dialects.arith import Addi, Divsi, Muli, Subi, constant, constant_of
 from kdsl.dialects.scf import UNROLL, For
 from kdsl.ir.builder import Builder
-from kdsl.ir.core import Module, Value
+from kdsl.ir.core import Module, Op, Value
+from kdsl.ir.types import INDEX, ScalarType
 from kdsl.passes.canonicalize import trip_count
+from kdsl.passes.counters import as_counter, as_index
+from kdsl.passes.explain import explain, place
 from kdsl.passes.manager import Pass
 from kdsl.target.target import Target
 
@@ -30,32 +32,50 @@ class Unroll(Pass):
         for function in module.functions:
             for op in reversed(list(function.walk())):
                 if isinstance(op, For) and op.parent is not None:
-                    changed |= self._visit(op)
+                    changed |= self._visit(op, function)
         return changed
 
-    def _visit(self, loop: For) -> bool:
+    def _visit(self, loop: For, function: Op) -> bool:
         trips = trip_count(loop)
         if UNROLL in loop.attributes:
             factor = loop.attributes.pop(UNROLL)
             assert isinstance(factor, int)
-            if factor == 0 and trips is None:
-                return True
-            unroll_by(loop, trips if factor == 0 and trips is not None else factor)
+            why = _why_not(loop, factor)
+            if why is not None:
+                explain(function, f"{place(loop)}: not unrolled: {why}")
+            else:
+                unroll_by(loop, factor or trips or 0)
             return True
+        if not self.max_ops or trips is None:
+            return False
         size = sum(1 for _ in loop.walk()) - 2
-        if self.max_ops and trips is not None and trips * size <= self.max_ops:
-            unroll_by(loop, trips)
-            return True
-        return False
+        if trips * size > self.max_ops:
+            return False
+        unroll_by(loop, trips)
+        return True
+
+
+def _why_not(loop: For, factor: int) -> str | None:
+    """Return why a loop cannot be unrolled by ``factor`` (0: fully), or None."""
+    if trip_count(loop) is not None:
+        return None
+    if factor == 0:
+        return "its trip count is not known"
+    step = constant_of(loop.step)
+    kind = loop.step.type
+    assert isinstance(kind, ScalarType)
+    if kind is not INDEX and (step is None or step * factor >> (kind.bits - 1)):
+        return f"a step of {factor} turns may not fit {kind}"
+    return None
 
 
 def unroll_by(loop: For, factor: int) -> None:
     """Repeat the body ``factor`` times a turn; a loop over the rest follows when one is needed."""
     trips = trip_count(loop)
-    if factor <= 1:
-        return
-    if trips is not None and trips <= factor:
+    if trips is not None and trips <= max(factor, 1):
         _unroll_fully(loop, trips)
+        return
+    if factor <= 1:
         return
     b = Builder.before(loop)
     wide_step = b.create(Muli, loop.step, constant(b, factor, loop.step.type))
@@ -79,14 +99,14 @@ def unroll_by(loop: For, factor: int) -> None:
 
 
 def _whole_turns(b: Builder, loop: For, wide_step: Value) -> Value:
-    """Return where the last whole wide turn ends: lower + (upper - lower) / wide * wide, at least lower.
+    """Return where the last whole wide turn ends, at most ``upper`` when any turn runs.
 
-    The wide turn may count the last partial step as whole only when the step is one; the division is by
-    steps, so partial steps go to the rest.
+    lower + (upper - lower) / wide_step * wide_step
     """
-    span = b.create(Subi, loop.upper, loop.lower)
-    turns = b.create(Divsi, span, wide_step)
-    whole: Value = b.create(Addi, loop.lower, b.create(Muli, turns, wide_step))
+    span = b.create(Subi, as_index(b, loop.upper), as_index(b, loop.lower))
+    wide = as_index(b, wide_step)
+    length = b.create(Muli, b.create(Divsi, span, wide), wide)
+    whole: Value = b.create(Addi, loop.lower, as_counter(b, length, loop.lower.type))
     return whole
 
 

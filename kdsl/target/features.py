@@ -15,7 +15,7 @@ class Features:
     ``vector_bits`` is the widest register, ``vector_registers`` how many there are. ``native`` names dtypes
     with full arithmetic; ``storage`` those that can be loaded, stored and converted. ``dot`` lists
     (operand dtype, accumulator dtype) pairs with a native dot product of pairs. Cache sizes in bytes.
-    ``masked_memory`` says whether masked loads and stores cost about as much as plain ones; ``threads`` how
+    ``rounding``: floor, ceil, trunc and roundeven are instructions. ``masked_memory`` says whether masked loads and stores cost about as much as plain ones; ``threads`` how
     many programs run side by side.
     """
 
@@ -25,6 +25,7 @@ class Features:
     storage: frozenset[str] = frozenset({"f16", "bf16", "f8E4M3FN", "f8E5M2"})
     dot: frozenset[tuple[str, str]] = frozenset()
     fma: bool = False
+    rounding: bool = True
     fast_conversions: frozenset[tuple[str, str]] = frozenset()
     masked_memory: bool = False
     gather: bool = False

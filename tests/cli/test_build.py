@@ -167,6 +167,12 @@ def test_only_the_wanted_entries_are_built(use, path):
         exports_of(module, path, ["c"])
 
 
+def test_a_files_own_list_counts_instead_of_the_marks(use, path):
+    module = use(HandMade("a"), HandMade("b"))
+    module.EXPORTS = [HandMade("c")]
+    assert [e.name for e in exports_of(module, path, [])] == ["c"]
+
+
 def test_a_file_without_exports_is_an_error(path):
     with pytest.raises(NoExportsError, match="exports no kernel"):
         exports_of(ModuleType("k"), path, [])
@@ -197,3 +203,13 @@ def test_a_missing_folder_is_a_users_mistake(use, path, tmp_path, capsys):
 
 def test_an_unknown_linker_is_a_users_mistake(path, tmp_path):
     assert run(["build", str(path), "-o", str(tmp_path / "k.so"), "--linker", "gold"]) == 2
+
+
+def test_the_real_back_end_assembles_the_launcher(path, tmp_path, monkeypatch, capsys):
+    module = ModuleType("k")
+    module.EXPORTS = [HandMade()]
+    module.CHECKS = [bump_case(1)]
+    monkeypatch.setattr("kdsl.cli.build.load_file", lambda _: module)
+    assert run(["build", str(path), "-o", str(tmp_path / "k.so"), "--check"]) == 0
+    assert run(["inspect", str(tmp_path / "k.so")]) == 0
+    assert "bump(x)" in capsys.readouterr().out

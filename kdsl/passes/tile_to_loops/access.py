@@ -217,7 +217,10 @@ class Place:
         bound = b.create(Minsi, self.op.stops[axis], _extent(b, index, self.op, self.op.dims[axis]))
         zero = index(0)
         if isinstance(at.type, VectorType):
-            bound, zero = b.create(Splat, bound, types=[at.type]), self.nest.space.constant(0, at.type)
+            bound, zero = (
+                b.create(Splat, bound, types=[at.type]),
+                self.nest.space.constant(0, at.type),
+            )
         below = b.create(Cmpi, at, bound, predicate=CMPI["slt"])
         above = b.create(Cmpi, at, zero, predicate=CMPI["sge"])
         found = b.create(Andi, below, above)
@@ -258,7 +261,9 @@ def read_memory(nest: Nest, op: LoadTile, coords: Coords, lane: int | None) -> F
     kind = vector(nest.width, element)
     mask = place.mask()
     if mask is None:
-        return place.builder.create(VectorLoad, place.memory, place.indices, types=[kind]), place.level
+        return place.builder.create(
+            VectorLoad, place.memory, place.indices, types=[kind]
+        ), place.level
     zero = nest.space.constant(0, kind)
     return place.builder.create(MaskedLoad, place.memory, place.indices, mask, zero), place.level
 

@@ -87,7 +87,12 @@ class Nest:
             return Loop(None, Coord(None, lower), list(inits))
         space, outer = self.space, self.inner
         op = for_loop(
-            outer, space.index(lower), space.index(upper), space.index(step), tuple(inits), **attributes
+            outer,
+            space.index(lower),
+            space.index(upper),
+            space.index(step),
+            tuple(inits),
+            **attributes,
         )
         loop = Loop(op, Coord(op.induction, 0, self.depth + 1), op.carried, outer.anchor)
         outer.anchor = op

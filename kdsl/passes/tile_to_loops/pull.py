@@ -226,11 +226,11 @@ class Puller:
             runs = all(n % self.nest.width == 0 for n in (shape[-1], source[-1]))
             if lane != last or not runs:
                 return self._lane_by_lane(op.y, coords, lane)
-        return self.pull(op.x, self._unravel(shape, source, coords), None if lane is None else len(source) - 1)
+        return self.pull(
+            op.x, self._unravel(shape, source, coords), None if lane is None else len(source) - 1
+        )
 
-    def _unravel(
-        self, shape: tuple[int, ...], source: tuple[int, ...], coords: Coords
-    ) -> Coords:
+    def _unravel(self, shape: tuple[int, ...], source: tuple[int, ...], coords: Coords) -> Coords:
         """Return where in ``source`` the element at ``coords`` of ``shape`` is, row-major."""
         nest = self.nest
         if all(c.base is None for c in coords):
@@ -275,7 +275,9 @@ class Puller:
     def _gather_one(self, op: Gather, values: list[Value], level: int) -> Value:
         b = self.nest.at(level)
         element = op.y.type.element
-        choice = b.add(If, values[0], types=[element], regions=[Region([Block()]), Region([Block()])])
+        choice = b.add(
+            If, values[0], types=[element], regions=[Region([Block()]), Region([Block()])]
+        )
         assert choice.else_block is not None
         with b.at(choice.then_block):
             b.add(Yield, [b.create(ScalarLoad, op.source, values[1:])])

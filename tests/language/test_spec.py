@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kdsl.cli.spec import combinations, parse_spec
 from kdsl.errors import BadSpecError
+from kdsl.language.spec import combinations, parse_spec
 
 
 def test_values_are_ints_floats_bools_none_and_words():

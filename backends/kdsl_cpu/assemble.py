@@ -1,0 +1,101 @@
+"""LLVM IR text to an object file, by llvmlite, with a short list of passes.
+
+kdsl's own passes have widened, unrolled and hoisted; LLVM cleans up, chooses instructions and registers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from kdsl.codegen.backend import Artifact, Source
+from kdsl.errors import AssembleError
+from kdsl.target.target import Target
+
+from kdsl_cpu.features import cpu_name
+
+FORMAT = "elf-object"
+CODEGEN_LEVEL = 2
+PASSES = ("sroa", "instruction_combine", "simplify_cfg")
+"""LLVM passes, by the names of llvmlite's ``add_..._pass``."""
+
+
+@cache
+def initialize() -> None:
+    """Make LLVM's targets known, once."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+@cache
+def initialize_all() -> None:
+    """Make targets of other machines known too, once."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+
+
+def target_machine(target: Target) -> Any:
+    """Return LLVM's description of the target; position-independent code for file and JIT alike."""
+    initialize()
+    try:
+        found = llvm.Target.from_triple(target.triple)
+    except RuntimeError:
+        initialize_all()
+        found = llvm.Target.from_triple(target.triple)
+    return found.create_target_machine(
+        cpu=cpu_name(target),
+        features=target.attributes,
+        opt=CODEGEN_LEVEL,
+        reloc="pic",
+        codemodel="small",
+    )
+
+
+def parse(source: Source, machine: Any) -> Any:
+    """Parse and verify the text. Raises AssembleError with LLVM's words."""
+    try:
+        module = llvm.parse_assembly(source.text)
+        module.verify()
+    except RuntimeError as error:
+        raise AssembleError(tool="LLVM", suffix=source.suffix, why=str(error).strip()) from error
+    module.data_layout = str(machine.target_data)
+    return module
+
+
+def optimize(module: Any, machine: Any) -> None:
+    """Run the short list of passes."""
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    manager = llvm.create_new_module_pass_manager()
+    manager.add_always_inliner_pass()
+    for name in PASSES:
+        getattr(manager, f"add_{name}_pass")()
+    manager.run(module, builder)
+
+
+def assemble(source: Source, target: Target) -> Artifact:
+    """Return the object file; its facts are the seconds that each step took."""
+    machine = target_machine(target)
+    marks = [time.perf_counter()]
+    module = parse(source, machine)
+    marks.append(time.perf_counter())
+    optimize(module, machine)
+    marks.append(time.perf_counter())
+    data = machine.emit_object(module)
+    marks.append(time.perf_counter())
+    names = ("parse", "optimize", "generate")
+    seconds = {n: b - a for n, a, b in zip(names, marks, marks[1:], strict=False)}
+    digest = hashlib.sha256(data).hexdigest()
+    return Artifact(data, FORMAT, source.entries, {"llvm": seconds}, digest)
+
+
+def assembly(source: Source, target: Target) -> str:
+    """Return the machine code as readable text."""
+    machine = target_machine(target)
+    module = parse(source, machine)
+    optimize(module, machine)
+    text: str = machine.emit_assembly(module)
+    return text

@@ -1,0 +1,30 @@
+"""The CPU back end: what it has, in one screen."""
+
+from __future__ import annotations
+
+from kdsl.codegen.backend import Backend
+from kdsl.dialects import math
+from kdsl.passes.legalize import Legal
+from kdsl.passes.manager import Pipeline
+
+from kdsl_cpu.assemble import assemble
+from kdsl_cpu.emit import emit, lower
+from kdsl_cpu.features import CHIPS, NATIVE, resolve
+
+ROUNDING = (math.Floor, math.Ceil, math.Trunc, math.Roundeven)
+
+BACKEND = Backend(
+    name="cpu",
+    resolve=resolve,
+    chips=(NATIVE, *CHIPS),
+    legal=Legal(
+        "cpu",
+        # Round is made of Trunc: halves away from zero have no instruction on x86.
+        ops=lower.ops - {math.Round},
+        needs={math.Fma: lambda f: f.fma} | dict.fromkeys(ROUNDING, lambda f: f.rounding),
+    ),
+    pipeline=Pipeline("cpu"),
+    emit=emit,
+    assemble=assemble,
+    load="kdsl_cpu.runtime:load",
+)

@@ -1,0 +1,571 @@
+"""Which ops of a block share a loop nest, and in which order the nests run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kdsl.dialects.kdsl import Concat, Dot, Gather, LoadTile, Reduce, Scan, Scatter, StoreTile
+from kdsl.dialects.scf import Condition, For, If, While, Yield
+from kdsl.errors import TileShapeError
+from kdsl.ir.core import Block, BlockArgument, Op, Value
+from kdsl.ir.define import Op as DeclaredOp
+from kdsl.ir.define import ReadsMemory, Terminator, WritesMemory
+from kdsl.ir.types import TensorType
+from kdsl.passes.tile_layout import strip_transposes, unit_axis
+from kdsl.passes.tile_to_loops.access import memory_of
+from kdsl.passes.tile_to_loops.plan import Plan, is_tile, is_tile_op
+from kdsl.passes.tile_to_loops.pull import is_movable
+from kdsl.passes.tile_to_loops.scratch import Scratch
+
+
+@dataclass(slots=True, eq=False)
+class Task:
+    """One thing to do at every point of an iteration space.
+
+    ``kind``: "store" a tile to ``dest``, "write" it to memory, "reduce" it along ``axis``, or a "dot",
+    "scan" or "scatter" with a nest of its own. ``lane`` is the nest's lane axis; ``turned`` is the lane
+    axis of what is written when that differs. ``same`` are tiles read at the very coordinates of the task,
+    ``other`` those read elsewhere; ``loads`` the memory reads inside.
+    """
+
+    kind: str
+    value: Value
+    shape: tuple[int, ...]
+    lane: int
+    position: int
+    op: Op | None = None
+    axis: int | None = None
+    turned: int | None = None
+    dest: Scratch | None = None
+    offset: tuple[int, int] = (0, 0)
+    makes: Value | None = None
+    owner: Value | None = None
+    is_copy: bool = False
+    same: set[Value] = field(default_factory=set)
+    other: set[Value] = field(default_factory=set)
+    loads: dict[LoadTile | Gather, bool] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> set[Value]:
+        return self.same | self.other
+
+    @property
+    def writes(self) -> Value | None:
+        """The memory that is written."""
+        if isinstance(self.op, StoreTile | Scatter) and self.kind in ("write", "scatter"):
+            found = self.op.target
+            assert isinstance(found, Value)
+            return found
+        return None
+
+    @property
+    def is_nested(self) -> bool:
+        return self.kind in ("store", "write", "reduce") and self.turned is None
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Tasks that share a nest."""
+
+    tasks: list[Task]
+
+    @property
+    def first(self) -> Task:
+        return self.tasks[0]
+
+    @property
+    def axis(self) -> int | None:
+        return next((t.axis for t in self.tasks if t.axis is not None), None)
+
+    def takes(self, task: Task) -> bool:
+        """Return whether a task has the same iteration space."""
+        first = self.first
+        return (
+            task.is_nested
+            and first.is_nested
+            and (task.shape, task.lane) == (first.shape, first.lane)
+            and (task.axis is None or self.axis in (None, task.axis))
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Region:
+    """A block's program: nests, and ops that stay (each may hold blocks of its own)."""
+
+    items: list[Group | Op] = field(default_factory=list)
+
+
+class ConflictError(Exception):
+    """A load must be done where it stands, since memory is written before its reader runs."""
+
+    def __init__(self, value: Value) -> None:
+        super().__init__()
+        self.value = value
+
+
+class Scheduler:
+    """Makes the program of every block of a function."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.regions: dict[Block, Region] = {}
+        self.temporaries: dict[Value, Scratch] = {}
+
+    def run(self, block: Block) -> None:
+        """Schedule a block and the blocks inside it."""
+        _BlockScheduler(self, block).run()
+
+
+class _BlockScheduler:
+    def __init__(self, scheduler: Scheduler, block: Block) -> None:
+        self.scheduler = scheduler
+        self.plan = scheduler.plan
+        self.block = block
+        self.region = scheduler.regions[block] = Region()
+        self.pending: list[Group] = []
+        self.barriers: list[int] = []
+        self.position = 0
+
+    def run(self) -> None:
+        for arg in self.block.args:
+            self.convert(arg)
+        for op in self.block:
+            self.position += 1
+            if op.regions:
+                self.visit_control(op)
+            elif isinstance(op, DeclaredOp) and Terminator in op.traits:
+                self.visit_terminator(op)
+            elif is_tile_op(op):
+                self.visit_tile_op(op)
+            else:
+                self.visit_plain(op)
+
+    def flush(self) -> None:
+        """End the run of nests that may still be joined."""
+        self.region.items += self.pending
+        self.pending = []
+
+    # ------------------------------------------------------------------------------------ ops
+
+    def visit_plain(self, op: Op) -> None:
+        made = {t.makes for g in self.pending for t in g.tasks if t.makes is not None}
+        traits = op.traits if isinstance(op, DeclaredOp) else frozenset()
+        if any(v in made for v in op.operands):
+            self.flush()
+        if WritesMemory in traits:
+            self.flush()
+            self.barriers.append(self.position)
+        elif ReadsMemory in traits and any(t.writes for g in self.pending for t in g.tasks):
+            self.flush()
+        elif op.name == "func.call":
+            self.flush()
+            self.barriers.append(self.position)
+        self.region.items.append(op) if not self.pending else self._append_early(op)
+
+    def _append_early(self, op: Op) -> None:
+        """A plain op stays before the nests that are still open: none of them makes its operands."""
+        self.region.items.append(op)
+
+    def visit_control(self, op: Op) -> None:
+        if isinstance(op, For | While):
+            inits = op.inits
+            args = op.carried if isinstance(op, For) else op.regions[0].block.args
+            for init, arg in zip(inits, args, strict=True):
+                if is_tile(arg):
+                    self.fill(init, arg)
+        self.flush()
+        for region in op.regions:
+            for block in region.blocks:
+                self.scheduler.run(block)
+        if _writes_memory(op):
+            self.barriers.append(self.position)
+        self.region.items.append(op)
+        for out in op.results:
+            self.convert(out)
+
+    def fill(self, init: Value, arg: Value) -> None:
+        """Put the first value of a carried tile into its buffer."""
+        plan = self.plan
+        alone = init.has_one_use and init.op is not None and init.op.parent is self.block
+        if alone and init in plan.stored and not isinstance(init.op, For | While | If | Concat):
+            plan.share(init, arg)
+            return
+        self.store(init, arg, plan.home(arg))
+
+    def visit_terminator(self, op: Op) -> None:
+        parent = self.block.parent_op
+        values = op.operands[1:] if isinstance(op, Condition) else op.operands
+        if isinstance(op, Yield | Condition) and any(is_tile(v) for v in values):
+            targets = self._targets(parent, op)
+            self.hand_over(list(values), targets)
+        self.flush()
+        self.region.items.append(op)
+
+    def _targets(self, parent: Op | None, op: Op) -> list[Value]:
+        if isinstance(parent, For):
+            return list(parent.carried)
+        if isinstance(parent, While):
+            if isinstance(op, Condition):
+                return list(parent.regions[1].block.args)
+            return list(parent.regions[0].block.args)
+        assert isinstance(parent, If)
+        return list(parent.results)
+
+    def hand_over(self, values: list[Value], targets: list[Value]) -> None:
+        """Put yielded tiles into the buffers of what they become."""
+        plan = self.plan
+        pairs = [(v, t) for v, t in zip(values, targets, strict=True) if is_tile(v) and v is not t]
+        late: list[tuple[Value, Value]] = []
+        taken: set[Value] = set()
+        for value, target in pairs:
+            if value not in taken and self.may_share(value, target):
+                taken.add(value)
+                plan.share(value, target)
+            else:
+                late.append((value, target))
+        args = set(self.block.args)
+        held: dict[Value, Scratch] = {}
+        for value, _ in late:
+            if value in args and value not in held:
+                held[value] = self._temporary(value)
+        self.flush()
+        for value, target in late:
+            source = held.get(value)
+            if source is not None:
+                self.store(self._stand_in(value, source), target, plan.home(target), copy=True)
+            else:
+                self.store(value, target, plan.home(target), copy=True)
+
+    def _temporary(self, value: Value) -> Scratch:
+        """Copy a carried tile aside, since its buffer is about to change."""
+        from kdsl.passes.tile_to_loops.scratch import scratch_for
+
+        assert isinstance(value.type, TensorType)
+        home = self.plan.home(value)
+        made = scratch_for(value.type, home.lane, home.width)
+        self.store(value, None, made, copy=True)
+        return made
+
+    def _stand_in(self, value: Value, scratch: Scratch) -> Value:
+        """Return a value that is read from ``scratch``."""
+        made = Value(value.type)
+        self.plan.layout.lanes[made] = scratch.lane
+        self.plan.homes[made] = scratch
+        self.plan.stored.add(made)
+        return made
+
+    def may_share(self, value: Value, target: Value) -> bool:
+        """Return whether a yielded tile may be made in the buffer of the carried one."""
+        plan = self.plan
+        op = value.op
+        if op is None or op.parent is not self.block or value not in plan.stored:
+            return False
+        if isinstance(op, For | If | While):
+            return False
+        if not isinstance(target, BlockArgument) or target.block is not self.block:
+            # Nothing reads the buffer of an if's result, or of a while's other block, in here.
+            return sum(v is value for v in self.block.last.operands) == 1  # type: ignore[union-attr]
+        items: list[Group | Op] = [*self.region.items, *self.pending]
+        makers = [i for i, g in enumerate(items) if isinstance(g, Group) and _makes(g, value)]
+        if not makers or (len(makers) > 1 and isinstance(op, Concat)):
+            return False
+        first = makers[0]
+        for i, item in enumerate(items):
+            if isinstance(item, Op):
+                if i > first and self._reads_inside(item, target):
+                    return False
+                continue
+            for task in item.tasks:
+                if i > first and target in task.reads:
+                    return False
+                if i == first and (target in task.other or task.op.__class__ is Scan):
+                    return False
+        return True
+
+    def _reads_inside(self, op: Op, target: Value) -> bool:
+        """Return whether an op, or a nest inside it, may read a tile."""
+        reached = {target}
+        for inner in op.walk():
+            if any(v in reached for v in inner.operands):
+                return True
+        # An expression outside may stand for the tile in there.
+        frontier = [target]
+        while frontier:
+            value = frontier.pop()
+            for user in value.users:
+                if is_movable(user) and user.results[0] not in self.plan.stored:
+                    if any(u.is_inside(op) for u in user.results[0].users):
+                        return True
+                    frontier.append(user.results[0])
+        return False
+
+    # ---------------------------------------------------------------------------------- tasks
+
+    def visit_tile_op(self, op: Op) -> None:
+        plan = self.plan
+        if isinstance(op, StoreTile):
+            unit = unit_axis(op)
+            lane = plan.lane(op.value)
+            turned = unit if unit not in (None, lane) else None
+            self.add(Task("write", op.value, op.value.type.shape, lane, self.position, op, turned=turned))
+        elif isinstance(op, Scatter):
+            lane = op.value.type.rank - 1
+            self.add(Task("scatter", op.value, op.value.type.shape, lane, self.position, op))
+        elif isinstance(op, Reduce):
+            lane = plan.lane(op.x)
+            task = Task("reduce", op.x, op.x.type.shape, lane, self.position, op, axis=op.axis)
+            task.makes = op.results[0]
+            self.add(task)
+            if is_tile(op.results[0]):
+                self.convert(op.results[0])
+        elif isinstance(op, Dot | Scan):
+            kind = "dot" if isinstance(op, Dot) else "scan"
+            y = op.results[0]
+            task = Task(kind, y, y.type.shape, plan.lane(y), self.position, op)  # type: ignore[attr-defined]
+            task.makes = y
+            self.add(task)
+            self.convert(y)
+        elif isinstance(op, Concat):
+            self.concat(op)
+        elif not op.results:
+            raise TileShapeError(
+                op.loc,
+                op=op.name,
+                shape=str(op.operands[0].type),
+                why="cannot be used by this op on this target",
+                advice="reduce the tile to scalars first",
+            )
+        elif op.results[0] in plan.stored:
+            self.materialize(op.results[0])
+
+    def concat(self, op: Concat) -> None:
+        start = 0
+        for part in op.parts:
+            self.store(part, op.y, self.plan.home(op.y), offset=(op.axis, start))
+            start += part.type.shape[op.axis]
+        self.convert(op.y)
+
+    def materialize(self, value: Value) -> None:
+        """Compute a tile into its buffers."""
+        plan = self.plan
+        lane, wanted = plan.nest_lane(value), plan.wanted_lanes(value)
+        first = lane if lane in wanted else wanted[0]
+        assert isinstance(value.type, TensorType)
+        task = Task("store", value, value.type.shape, lane, self.position, value.op)
+        task.makes = task.owner = value
+        task.dest = plan.buffer(value, first)
+        task.turned = None if first == lane else first
+        self.add(task)
+        self.convert(value, first)
+
+    def convert(self, value: Value, held: int | None = None) -> None:
+        """Copy a tile that has a buffer into those with other lane axes that dots want."""
+        plan = self.plan
+        if not is_tile(value) or value not in plan.stored:
+            return
+        if held is None:
+            held = plan.lane(value)
+            plan.home(value)
+        for lane in plan.wanted_lanes(value):
+            if lane == held:
+                continue
+            assert isinstance(value.type, TensorType)
+            task = Task("store", value, value.type.shape, held, self.position, value.op)
+            task.dest, task.turned, task.owner = plan.buffer(value, lane), lane, value
+            task.makes, task.is_copy = value, True
+            self.add(task)
+
+    def store(
+        self,
+        value: Value,
+        owner: Value | None,
+        dest: Scratch,
+        *,
+        offset: tuple[int, int] = (0, 0),
+        copy: bool = False,
+    ) -> None:
+        """Add the task of computing a tile into a buffer that belongs to another value."""
+        del copy
+        plan = self.plan
+        assert isinstance(value.type, TensorType)
+        lane = plan.lane(value)
+        task = Task("store", value, value.type.shape, lane, self.position, None)
+        task.dest, task.offset, task.makes, task.owner = dest, offset, owner, owner
+        task.turned = None if lane == dest.lane else dest.lane
+        task.is_copy = value in plan.stored
+        self.add(task)
+
+    # -------------------------------------------------------------------------------- placing
+
+    def add(self, task: Task) -> None:
+        """Put a task into the first nest that it may share, or into a new one."""
+        self.note_reads(task)
+        lowest, highest = 0, len(self.pending)
+        for i, group in enumerate(self.pending):
+            joins = group.takes(task)
+            for each in group.tasks:
+                if self.must_follow(task, each):
+                    fused = joins and self.may_fuse(task, each)
+                    lowest = max(lowest, i if fused else i + 1)
+                early = self.load_before(task, each)
+                if early is not None:
+                    highest = min(highest, i)
+        for load in task.loads:
+            at = self.positions_of(load)
+            if any(at < b < self.position for b in self.barriers):
+                raise ConflictError(load.results[0])
+        for i in range(lowest, min(highest + 1, len(self.pending))):
+            if self.pending[i].takes(task):
+                self.pending[i].tasks.append(task)
+                return
+        if highest < len(self.pending):
+            raise ConflictError(next(iter(task.loads)).results[0])
+        self.pending.append(Group([task]))
+
+    def positions_of(self, load: Op) -> int:
+        """Return where in this block a load stands; 0 when it is outside."""
+        if load.parent is not self.block:
+            return 0
+        op, count = load, 1
+        while op.prev is not None:
+            op, count = op.prev, count + 1
+        return count
+
+    def must_follow(self, task: Task, earlier: Task) -> bool:
+        """Return whether a task needs an earlier one to be done, at least at the same point."""
+        if earlier.makes is not None and (earlier.makes in task.reads or earlier.makes is task.makes):
+            return True
+        if earlier.makes is not None and earlier.makes in _sources(task):
+            return True
+        if task.makes is not None and task.makes in earlier.reads and task.owner is not task.value:
+            return True
+        if earlier.writes is not None:
+            loads = any(self.positions_of(x) > earlier.position for x in task.loads)
+            return loads or task.writes is not None
+        return task.writes is not None and bool(earlier.loads)
+
+    def may_fuse(self, task: Task, earlier: Task) -> bool:
+        """Return whether doing both at each point in turn is as good as one after the other."""
+        if earlier.makes is not None and earlier.makes in task.reads:
+            return (
+                earlier.kind == "store"
+                and earlier.makes is earlier.value
+                and earlier.makes not in task.other
+                and not task.is_copy
+            )
+        if earlier.makes is not None and earlier.makes is task.makes:
+            return earlier.offset != task.offset
+        if task.makes is not None and task.makes in earlier.reads:
+            return False
+        if earlier.writes is not None:
+            if any(self.positions_of(x) > earlier.position for x in task.loads):
+                return False
+            return task.writes is not earlier.writes or _are_apart(task.op, earlier.op)
+        # The task writes what the earlier one reads: fine at the same point of another buffer.
+        return all(
+            same or (isinstance(load, LoadTile) and memory_of(load) is not task.writes)
+            for load, same in earlier.loads.items()
+            if self._may_overlap(load, task, same)
+        )
+
+    def _may_overlap(self, load: LoadTile | Gather, task: Task, same: bool) -> bool:
+        source = load.source
+        if source is not task.writes:
+            return False
+        return not (same and isinstance(load, LoadTile) and _same_window(load, task.op))
+
+    def load_before(self, task: Task, earlier: Task) -> Value | None:
+        """Return a load of the task that an earlier write must not precede."""
+        if earlier.writes is None:
+            return None
+        for load, same in task.loads.items():
+            if self.positions_of(load) >= earlier.position:
+                continue
+            del same
+            return load.results[0]
+        return None
+
+    # ------------------------------------------------------------------------------- reading
+
+    def note_reads(self, task: Task) -> None:
+        """Find the tiles and memory that a task reads."""
+        op = task.op
+        if task.kind == "dot":
+            assert isinstance(op, Dot)
+            self.note(task, op.acc, same=True)
+            for operand in (op.a, op.b):
+                self.note(task, strip_transposes(operand)[0], same=False)
+        elif task.kind == "scan":
+            assert isinstance(op, Scan)
+            self.note(task, op.x, same=False)
+        elif task.kind == "scatter":
+            assert isinstance(op, Scatter)
+            for value in (op.value, op.mask, *op.indices):
+                self.note(task, value, same=True)
+        elif task.is_copy or not (task.kind == "store" and task.makes is task.value):
+            self.note(task, task.value, same=True)
+        else:
+            self.note_expression(task, task.value, same=True)
+
+    def note(self, task: Task, value: Value, *, same: bool) -> None:
+        if not is_tile(value):
+            task.other.add(value)
+        elif value in self.plan.stored:
+            (task.same if same else task.other).add(value)
+        else:
+            self.note_expression(task, value, same=same)
+
+    def note_expression(self, task: Task, value: Value, *, same: bool) -> None:
+        op = value.op
+        if op is None:
+            return
+        if isinstance(op, LoadTile | Gather):
+            task.loads[op] = same and task.loads.get(op, True)
+        if isinstance(op, LoadTile):
+            return
+        from kdsl.ir.define import Elementwise
+
+        kept = same and isinstance(op, DeclaredOp) and Elementwise in op.traits
+        for operand in op.operands:
+            if is_tile(operand) or not isinstance(operand.type, type(None)):
+                self.note(task, operand, same=kept or (same and isinstance(op, Gather)))
+
+
+def _sources(task: Task) -> set[Value]:
+    return {task.value} if task.is_copy else set()
+
+
+def _makes(group: Group, value: Value) -> bool:
+    return any(t.makes is value and not (t.is_copy and t.owner is value) for t in group.tasks)
+
+
+def _writes_memory(op: Op) -> bool:
+    return any(
+        isinstance(inner, DeclaredOp) and (WritesMemory in inner.traits or inner.name == "func.call")
+        for inner in op.walk()
+    )
+
+
+def _are_apart(a: Op | None, b: Op | None) -> bool:
+    """Return whether two stores to one buffer provably touch different elements."""
+    from kdsl.dialects.arith import constant_of
+
+    if not (isinstance(a, StoreTile) and isinstance(b, StoreTile)) or a.dims != b.dims:
+        return False
+    for axis, dim in enumerate(a.dims):
+        x, y = constant_of(a.offsets[dim]), constant_of(b.offsets[dim])
+        if x is None or y is None:
+            continue
+        span = a.value.type.shape[axis] * a.steps[axis]
+        if abs(x - y) >= max(span, b.value.type.shape[axis] * b.steps[axis]):
+            return True
+    return False
+
+
+def _same_window(load: LoadTile, store: Op | None) -> bool:
+    """Return whether a load reads exactly what a store writes."""
+    return (
+        isinstance(store, StoreTile)
+        and (load.dims, load.steps) == (store.dims, store.steps)
+        and all(x is y for x, y in zip(load.offsets, store.offsets, strict=True))
+    )
