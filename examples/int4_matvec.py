@@ -1,4 +1,4 @@
-"""A matrix of 4-bit weights times a vector: unpack, scale by group, sum; nothing is written back."""
+"""A matrix of 4-bit weights times a vector: unpack, scale by group and sum as one stream."""
 
 import numpy as np
 
@@ -20,8 +20,8 @@ def int4_matvec(
 ) -> None:
     """Write ``W @ x`` where W has 2 * HALF columns of 4 bits.
 
-    Byte ``j`` of a row holds column ``j`` in its low half and column ``HALF + j`` in its high half, both plus 8;
-    ``x`` is given in these two halves. A group of ``GROUP`` columns shares one scale.
+    Byte ``j`` of a row holds column ``j`` in its low half and column ``HALF + j`` in its high half,
+    both plus 8; ``x`` is given in these two halves. A group of ``GROUP`` columns shares one scale.
     """
     row = kd.program_id(0)
     half = packed.shape[1]

@@ -28,7 +28,7 @@ def mandelbrot(turns: Tensor[i32, H, W], left: f32, top: f32, step: f32, limit: 
 def reference(
     height: int, width: int, left: float, top: float, step: float, limit: int
 ) -> np.ndarray:
-    """Return the same counts, computed in NumPy with the same roundings up to fused multiply-add."""
+    """Return the same counts from NumPy, whose products and sums are rounded one by one."""
     one = np.float32
     cr = (one(left) + np.arange(width, dtype=one) * one(step))[None, :]
     ci = (one(top) + np.arange(height, dtype=one) * one(step))[:, None]

@@ -1,4 +1,4 @@
-"""Rotary position embeddings with the library's kernel: both pairings, partial rotary, Llama 3 scaling."""
+"""Rotary embeddings by the library's kernel: both pairings, partial rotary, Llama 3 scaling."""
 
 import numpy as np
 

@@ -14,14 +14,10 @@ EXPORTS = [
     kd.exported(rope_attention_decode, "T=f32,bf16 D=64 R=32 G=3", "T=f32,bf16 D=128 R=64 G=4"),
 ]
 
+PROMPTS = [(9, 3, 512, 64), (32, 8, 512, 128)]
+TOKENS = [(4, 9, 3, 1024, 64), (8, 32, 8, 2048, 128)]
 
-def CHECKS() -> list:
-    """Return the declared inputs of both entries."""
-    shapes = [(9, 3, 512, 64), (32, 8, 512, 128)]
-    prefill = [prefill_case(*shape, dtype) for shape in shapes for dtype in ("f32", "bf16")]
-    decode = [
-        decode_case(*shape, dtype)
-        for shape in [(4, 9, 3, 1024, 64), (8, 32, 8, 2048, 128)]
-        for dtype in ("f32", "bf16")
-    ]
-    return prefill + decode
+CHECKS = [
+    *(prefill_case(*shape, dtype) for shape in PROMPTS for dtype in ("f32", "bf16")),
+    *(decode_case(*shape, dtype) for shape in TOKENS for dtype in ("f32", "bf16")),
+]

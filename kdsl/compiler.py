@@ -111,7 +111,7 @@ def compile_module(module: Module, target: Target, start: str = "trace") -> Comp
 
 def _compile(module: Module, target: Target, start: str, trace: str) -> Compiled:
     backend = backend_named(target.backend)
-    dump = _Dump(settings.dump, ",".join(_entries(module)) or "module")
+    dump = _Dump(settings.dump, _folder(",".join(_entries(module)) or "module", trace))
     dump.module(0, "trace", module)
     steps: list[Step] = []
     observers = _observers(module, target)
@@ -166,6 +166,12 @@ def _timed(steps: list[Step], name: str, make: Any) -> Any:
     return made
 
 
+def entry_of(module: Module, name: str, target: Target) -> tuple[LoadedEntry, Compiled]:
+    """Compile a module and return one of its entries, ready to be called."""
+    compiled = compile_module(module, target)
+    return compiled.load()[name], compiled
+
+
 # -------------------------------------------------------------------------------------- watching
 
 
@@ -188,6 +194,16 @@ def _printer(names: tuple[str, ...]) -> Observer:
             print(f"// after {each}{mark}\n{print_module(module)}", file=sys.stderr)  # noqa: T201
 
     return show
+
+
+_folders: dict[str, dict[str, int]] = {}
+
+
+def _folder(name: str, trace: str) -> str:
+    """Return a folder name: the entry's; with a number for its other specializations."""
+    known = _folders.setdefault(name, {})
+    number = known.setdefault(trace, len(known))
+    return f"{name}-{number}" if number else name
 
 
 class _Dump:

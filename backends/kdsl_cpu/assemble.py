@@ -17,10 +17,12 @@ from kdsl.errors import AssembleError
 from kdsl.target.target import Target
 
 from kdsl_cpu.features import cpu_name
+from kdsl_cpu.runtime_ir import pool_ir
 
+POOL_FUNCTION = "kdsl_parallel_for"
 FORMAT = "elf-object"
 CODEGEN_LEVEL = 2
-PASSES = ("sroa", "instruction_combine", "simplify_cfg")
+PASSES = ("sroa", "instruction_combine")
 """LLVM passes, by the names of llvmlite's ``add_..._pass``."""
 
 
@@ -87,9 +89,12 @@ def assemble(source: Source, target: Target) -> Artifact:
     data = machine.emit_object(module)
     marks.append(time.perf_counter())
     names = ("parse", "optimize", "generate")
-    seconds = {n: b - a for n, a, b in zip(names, marks, marks[1:], strict=False)}
-    digest = hashlib.sha256(data).hexdigest()
-    return Artifact(data, FORMAT, source.entries, {"llvm": seconds}, digest)
+    facts: dict[str, Any] = {
+        "llvm": {n: b - a for n, a, b in zip(names, marks, marks[1:], strict=False)}
+    }
+    if POOL_FUNCTION in source.text and source.entries:
+        facts["runtime"] = [pool_ir(target.triple)]
+    return Artifact(data, FORMAT, source.entries, facts, hashlib.sha256(data).hexdigest())
 
 
 def assembly(source: Source, target: Target) -> str:

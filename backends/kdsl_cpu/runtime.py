@@ -11,11 +11,10 @@ import llvmlite.binding as llvm
 from kdsl.codegen.backend import Artifact, LoadedEntry, Source
 from kdsl.target.target import Target
 
-from kdsl_cpu.assemble import assemble, initialize
+from kdsl_cpu.assemble import POOL_FUNCTION, assemble, initialize
 from kdsl_cpu.features import detect
 from kdsl_cpu.runtime_ir import pool_ir
 
-POOL_FUNCTION = "kdsl_parallel_for"
 ENTRY_PREFIX = "kdsl_entry_"
 CALL = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 

@@ -1,4 +1,4 @@
-"""Cases of the RoPE-attention library: inputs, float64 references, work counts, NumPy and torch peers."""
+"""Cases of the RoPE-attention library: inputs, references, work counts and peers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 NUMPY_DTYPES: dict[str, Any] = {"f32": np.float32, "bf16": ml_dtypes.bfloat16, "f16": np.float16}
 TOLERANCES = {"f32": 2e-5, "bf16": 2e-2, "f16": 3e-3}
-"""Largest error relative to the largest output: the dtype's rounding of outputs and of probabilities."""
+"""Largest error relative to the largest output: rounded outputs and probabilities."""
 
 
 def _normal(rng: np.random.Generator, dtype: str, *shape: int) -> Array:
@@ -27,7 +27,7 @@ def _normal(rng: np.random.Generator, dtype: str, *shape: int) -> Array:
 def prefill_case(
     heads: int, kv_heads: int, rows: int, size: int, dtype: str, batch: int = 1
 ) -> Case:
-    """Return causal RoPE-attention over ``rows`` tokens; 2 H S^2 D flops as causal attention is counted."""
+    """Return causal RoPE-attention over a prompt: 2 H S^2 D flops, the masked half left out."""
 
     def inputs() -> dict[str, Any]:
         rng = np.random.default_rng(7)
@@ -102,7 +102,7 @@ def _torch_prefill(given: Arrays) -> Any:
 
 
 def decode_case(batch: int, heads: int, kv_heads: int, cached: int, size: int, dtype: str) -> Case:
-    """Return one token for each of ``batch`` sequences over ``cached`` keys; bytes of keys and values read."""
+    """Return one token for each of ``batch`` sequences; bytes are those of the caches read."""
 
     def inputs() -> dict[str, Any]:
         rng = np.random.default_rng(7)

@@ -31,7 +31,7 @@ def silu_mul_case() -> Case:
             "gate": _fill(1, COUNT),
             "up": _fill(2, COUNT),
             "out": np.zeros(COUNT, np.float32),
-        },  # fmt: skip
+        },
         reference=lambda gate, up, **_: {"out": reference.silu_mul(gate, up)},
         tolerance=1e-6,
         bytes=3.0 * ARRAY_BYTES,
@@ -63,7 +63,7 @@ def chain_case() -> Case:
             "scale": 0.5,
             "shift": 0.25,
             "out": np.zeros(COUNT, np.float32),
-        },  # fmt: skip
+        },
         reference=lambda x, up, scale, shift, **_: {
             "out": reference.silu_mul(x.astype(np.float64) * scale + shift, up)
         },
@@ -91,7 +91,7 @@ def rms_norm_case() -> Case:
             "x": _fill(1, rows, ROW),
             "weight": _fill(2, ROW),
             "out": np.zeros((rows, ROW), np.float32),
-        },  # fmt: skip
+        },
         reference=lambda x, weight, **_: {"out": reference.rms_norm(x, weight)},
         tolerance=1e-5,
         bytes=2.0 * ARRAY_BYTES,

@@ -29,8 +29,8 @@ def of_back_ends(code: str) -> type[KdslError] | None:
     from kdsl.codegen.registry import backend_named, backend_names
 
     for name in backend_names():
-        with suppress(KdslError):  # a broken back end has no errors to explain
-            backend_named(name)
+        with suppress(KdslError, ImportError):  # a broken back end has no errors to explain
+            backend_named(name).loader()
     return by_code(code)
 
 

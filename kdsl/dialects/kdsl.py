@@ -206,6 +206,19 @@ def verify_window(op: Any, rank: int, tile: TensorType) -> None:
         )
 
 
+class Address(Op, name="kdsl.address", traits=(Pure,)):
+    """The address of an element, in bytes, for questions of alignment."""
+
+    source = operand(MEMREF)
+    indices = operand(INDEX_ONLY, variadic=True)
+    y = result(element=INDEX)
+
+    @staticmethod
+    def evaluate(source: Any, *indices: Any) -> Any:
+        offset = sum(int(i) * step for i, step in zip(indices, source.strides, strict=True))
+        return np.int64(source.__array_interface__["data"][0] + offset)
+
+
 class Gather(Op, name="kdsl.gather", traits=(ReadsMemory,)):
     """Read one element for each lane: ``source[i0, i1, ...]`` where ``mask`` holds, else zero.
 

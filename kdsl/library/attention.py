@@ -1,8 +1,8 @@
 """Attention as one streaming pass over the keys, with RoPE on the queries when tables are given.
 
-Heads come before positions: q is ``[B, Hq, M, D]``, k and v ``[B, Hkv, N, D]``; query head h reads key head
-``h // (Hq / Hkv)``. The running maximum, sum and output of a block of queries stay in registers and cache
-(online softmax, arXiv:1805.02867; blocks of keys, arXiv:2205.14135).
+Heads come before positions: q is ``[B, Hq, M, D]``, k and v ``[B, Hkv, N, D]``; query head h reads
+key head ``h // (Hq / Hkv)``. The running maximum, sum and output of a block of queries stay in
+registers and cache (online softmax, arXiv:1805.02867; blocks of keys, arXiv:2205.14135).
 """
 
 import kdsl as kd
@@ -32,8 +32,9 @@ def visible(row, col, causal, window):
 def attend(q, k, v, row, first, last, length, causal, window, softcap, block):
     """Stream keys ``first`` to ``last`` (blocks of ``block``) past the query tile ``q``.
 
-    ``q`` is ``[rows, D]`` times scale (and log2 e, without a softcap); ``row`` are the positions of its rows;
-    keys from ``length`` on do not exist. Returns the output tile (f32) and the base-2 log-sum-exp.
+    ``q`` is ``[rows, D]`` times scale (and log2 e, without a softcap); ``row`` are the positions of
+    its rows; keys from ``length`` on do not exist. Returns the output tile (f32) and the base-2
+    log-sum-exp.
     """
     rows, size = q.shape
     top = kd.full((rows,), -kd.inf, f32)
@@ -83,8 +84,8 @@ def attention_blocks(
 ) -> None:
     """Attend with one block of queries of one head; query m has position ``start + m``.
 
-    Keys 0 to ``length`` exist and are rotated. Positions decide what a query may read; position ids only
-    choose the angles.
+    Keys 0 to ``length`` exist and are rotated. Positions decide what a query may read; position ids
+    only choose the angles.
     """
     block = kd.num_programs(0) - 1 - kd.program_id(0)  # the longest rows first
     h, b = kd.program_id(1), kd.program_id(2)

@@ -44,7 +44,7 @@ def scale_shift(x: Tensor[T, N], scale: f32, shift: f32, out: Tensor[T, N]) -> N
 def gated_chain(
     x: Tensor[T, N], up: Tensor[T, N], scale: f32, shift: f32, out: Tensor[T, N]
 ) -> None:
-    """Write ``silu(x * scale + shift) * up``: two kernels and a workspace, which fuse into one loop."""
+    """Write ``silu(x * scale + shift) * up``: two kernels that fuse, their workspace gone."""
     between = kd.workspace(T, (out.shape[0],))
     scale_shift(x, scale, shift, between)
     silu_mul(between, up, out)

@@ -12,7 +12,7 @@ T = kd.dtype_var("T", kd.f32, kd.bf16, kd.f16)
 def rms_norm(
     x: Tensor[T, N, E], weight: Tensor[f32, E], out: Tensor[T, N, E], eps: f32 = 1e-5
 ) -> None:
-    """Divide each row by its root mean square and scale it by ``weight`` (arXiv:1910.07467, eq. 4)."""
+    """Divide rows by their root mean square and scale by ``weight`` (arXiv:1910.07467, eq. 4)."""
     row = kd.program_id(0)
     size = x.shape[1]
 

@@ -1,7 +1,8 @@
 """Rotary position embeddings (arXiv:2104.09864) as tile kernels.
 
-``cos`` and ``sin`` are ``[P, R]``: R angles for each of P positions, R at most half the head dim D. Elements
-from 2 R on are left alone (partial rotary). A pair is ``(i, i + R)``, or ``(2 i, 2 i + 1)`` when interleaved.
+``cos`` and ``sin`` are ``[P, R]``: R angles for each of P positions, R at most half the head dim D.
+Elements from 2 R on are left alone (partial rotary). A pair is ``(i, i + R)``, or ``(2 i, 2 i +
+1)`` when interleaved.
 """
 
 import kdsl as kd
@@ -57,7 +58,7 @@ def rope(
     INTERLEAVED: Const[bool] = False,
     BM: Const[int] = 32,
 ) -> None:
-    """Write ``x`` rotated to ``out`` (which may be ``x``); row m has position ``start + m`` or its id."""
+    """Write ``x`` rotated to ``out``, which may be ``x``; row m has position ``start + m`` or its id."""
     b, h = kd.program_id(2), kd.program_id(1)
     rows = kd.span(kd.program_id(0), BM, stop=x.shape[2])
     c, s = angles(cos, sin, positions, b, rows, start)

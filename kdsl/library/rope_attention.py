@@ -1,7 +1,8 @@
 """RoPE and attention in one call: whole sequences, prompts over a cache, and single tokens.
 
-Shapes and options are those of ``kdsl.library.attention`` and ``kdsl.library.rope``. Keys are rotated once,
-on their way to the cache (or to a workspace); queries are rotated where attention loads them.
+Shapes and options are those of ``kdsl.library.attention`` and ``kdsl.library.rope``. Keys are
+rotated once, on their way to the cache (or to a workspace); queries are rotated where attention
+loads them.
 """
 
 import kdsl as kd
@@ -117,7 +118,7 @@ def rope_attention_decode(
     scale: f32,
     lse: Tensor[f32, B, Hq] | None = None,
     *,
-    G: Const[int],
+    G: Const[int] = Hq // Hkv,
     WINDOW: Const[int] = 0,
     SOFTCAP: Const[float] = 0.0,
     INTERLEAVED: Const[bool] = False,
@@ -125,8 +126,9 @@ def rope_attention_decode(
 ) -> None:
     """Append one token for each sequence at its ``position`` and attend up to it.
 
-    ``G`` is the number of query heads for each key head. One program does one key head of one sequence; a
-    position outside of the caches or the tables fails the kernel's assertion before anything is written.
+    ``G`` is the number of query heads for each key head. One program does one key head of one
+    sequence; a position outside of the caches or the tables fails the kernel's assertion before
+    anything is written.
     """
     hk, b = kd.program_id(0), kd.program_id(1)
     at = position[b].to(kd.index)

@@ -1,4 +1,4 @@
-"""Arithmetic on loop counters that cannot wrap: it is done in index, whatever the counter's type."""
+"""Arithmetic on loop counters that cannot wrap: in index, whatever the counter's type."""
 
 from __future__ import annotations
 

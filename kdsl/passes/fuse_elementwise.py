@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from kdsl.dialects.arith import constant_of
-from kdsl.dialects.memref import Alloc, Alloca, Load, Store
+from kdsl.dialects.memref import Load, Store
 from kdsl.dialects.scf import PARALLEL, STAGES, TAIL, UNROLL, VECTORIZE, For
 from kdsl.ir.core import Block, Module, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
-from kdsl.ir.types import element_type
-from kdsl.passes.explain import explain
+from kdsl.ir.types import ScalarType, element_type
+from kdsl.passes.aliasing import may_alias
+from kdsl.passes.explain import explain, place
 from kdsl.passes.manager import Pass
 from kdsl.target.target import Target
 
@@ -20,9 +21,9 @@ from kdsl.target.target import Target
 class FuseElementwise(Pass):
     """Fuse neighbouring vectorize or parallel loops whose turns only meet at equal indices.
 
-    Every element that one loop writes and the other touches must be indexed by the counter alone in both, so
-    that turn ``i`` of the second reads what turn ``i`` of the first wrote; the value is then passed on in a
-    register. ``max_ops`` bounds the fused body.
+    Every element that one loop writes and the other touches must be indexed by the counter alone
+    in both, so that turn ``i`` of the second reads what turn ``i`` of the first wrote; the value is
+    then passed on in a register. ``max_ops`` bounds the fused body.
     """
 
     max_ops: int = 256
@@ -41,35 +42,30 @@ class FuseElementwise(Pass):
         loop = next_loop(block.first)
         while loop is not None:
             following = self._partner(loop)
-            why = None if following is None else why_apart(loop, following)
-            if following is None or why is not None:
-                if following is not None:
-                    explain(function, f"{following.loc or 'loop'}: not fused: {why}")
+            if following is None:
                 loop = next_loop(loop.next)
                 continue
-            explain(
-                function, f"{following.loc or 'loop'}: fused with {loop.loc or 'the loop before'}"
-            )
+            why = why_apart(loop, following, self.max_ops)
+            if why is not None:
+                explain(function, f"{place(following)}: not fused: {why}")
+                loop = following
+                continue
+            explain(function, f"{place(following)}: fused with the loop before, {place(loop)}")
             loop = fuse(loop, following)
             changed = True
         return changed
 
-    def _partner(self, loop: For) -> For | None:
+    @staticmethod
+    def _partner(loop: For) -> For | None:
         """Return the next loop when only pure ops that do not read ``loop`` stand between."""
-        between: list[Op] = []
         op = loop.next
-        while op is not None and not isinstance(op, For):
+        while op is not None and not (isinstance(op, For) and is_independent(op)):
             if not (isinstance(op, DeclaredOp) and op.is_pure):
                 return None
-            between.append(op)
+            if loop.results and any(v in loop.results for o in op.walk() for v in o.operands):
+                return None
             op = op.next
-        if not isinstance(op, For) or not (is_independent(loop) and is_independent(op)):
-            return None
-        moved = set(loop.results)
-        if any(v in moved for each in between for v in each.operands):
-            return None
-        size = len(loop.body) + len(op.body)
-        return op if size <= self.max_ops else None
+        return op if isinstance(op, For) else None
 
 
 def next_loop(op: Op | None) -> For | None:
@@ -92,57 +88,54 @@ def _blocks(op: Op) -> Iterator[Block]:
 
 # ------------------------------------------------------------------------------------- legality
 
+SCHEDULE = (VECTORIZE, TAIL, PARALLEL, UNROLL, STAGES)
+"""What the loops must agree on."""
 Access = tuple[Value, tuple[Value, ...], bool]
 """A buffer, its indices, and whether it is written."""
 
 
-def why_apart(first: For, second: For) -> str | None:
-    """Return why two loops cannot become one, or None."""
-    for mine, theirs in (
-        (first.lower, second.lower),
-        (first.upper, second.upper),
-        (first.step, second.step),
-    ):
-        if mine is not theirs and (
-            constant_of(mine) is None or constant_of(mine) != constant_of(theirs)
-        ):
-            return "the loops do not run over the same range"
-    for key in (VECTORIZE, TAIL, PARALLEL, UNROLL, STAGES):
+def why_apart(
+    first: For, second: For, max_ops: int, own: Collection[Value] = ()
+) -> str | None:
+    """Return why two loops cannot become one, or None; buffers in ``own`` overlap no others."""
+    bounds = zip(first.operands[:3], second.operands[:3], strict=True)
+    if not all(_is_same(mine, theirs) for mine, theirs in bounds):
+        return "the loops do not run over the same range"
+    for key in SCHEDULE:
         if first.attributes.get(key, ...) != second.attributes.get(key, ...):
             return "the loops ask for different schedules"
-    if any(v in first.results for op in second.walk() for v in op.operands):
+    if first.results and any(v in first.results for op in second.walk() for v in op.operands):
         return "the second needs the finished result of the first"
+    if len(first.body) + len(second.body) > max_ops:
+        return f"the body would hold more than {max_ops} ops"
     mine_all, theirs_all = accesses(first), accesses(second)
     if mine_all is None or theirs_all is None:
         return "a loop holds more than plain loads and stores"
+    by_type: dict[ScalarType, list[Access]] = {}
     for mine in mine_all:
-        for theirs in theirs_all:
-            if (mine[2] or theirs[2]) and may_alias(mine[0], theirs[0]):
-                if not _same_element(first, mine, second, theirs):
-                    return "a turn touches an element that another turn writes"
+        by_type.setdefault(element_type(mine[0].type), []).append(mine)
+    for theirs in theirs_all:
+        for mine in by_type.get(element_type(theirs[0].type), ()):
+            meet = (mine[2] or theirs[2]) and may_alias(mine[0], theirs[0], own)
+            if meet and not _same_element(first, mine, second, theirs):
+                return "a turn touches an element that another turn writes"
     return None
 
 
 def accesses(loop: For) -> list[Access] | None:
-    """Return the loads and stores of a loop; None when it has other effects or inner regions."""
-    found: list[Access] = []
+    """Return the loads and stores of a loop, each kind once.
+
+    None when it has other effects or inner regions.
+    """
+    found: dict[Access, None] = {}
     for op in loop.body:
         if isinstance(op, Load):
-            found.append((op.source, tuple(op.indices), False))
+            found[op.source, tuple(op.indices), False] = None
         elif isinstance(op, Store):
-            found.append((op.target, tuple(op.indices), True))
+            found[op.target, tuple(op.indices), True] = None
         elif op.regions or not (isinstance(op, DeclaredOp) and op.is_pure):
             return None
-    return found
-
-
-def may_alias(a: Value, b: Value) -> bool:
-    """Return whether two buffers may share memory: own buffers never do, nor do other element types."""
-    if a is b:
-        return True
-    if element_type(a.type) is not element_type(b.type):
-        return False
-    return not any(isinstance(v.op, Alloc | Alloca) for v in (a, b))
+    return list(found)
 
 
 def _same_element(first: For, mine: Access, second: For, theirs: Access) -> bool:
@@ -153,31 +146,40 @@ def _same_element(first: For, mine: Access, second: For, theirs: Access) -> bool
     for x, y in zip(mine[1], theirs[1], strict=True):
         if x is first.induction and y is second.induction:
             meets = True
-        elif x is not y:
+        elif not _is_same(x, y):
             return False
     return meets
+
+
+def _is_same(x: Value, y: Value) -> bool:
+    """Return whether two values are one, or equal constants."""
+    if x is y:
+        return True
+    known = constant_of(x)
+    return known is not None and x.type is y.type and known == constant_of(y)
 
 
 # ---------------------------------------------------------------------------------------- fusion
 
 
-def fuse(first: For, second: For) -> For:
-    """Put the body of ``first`` before that of ``second``; return the one loop, at the second's place."""
+def fuse(first: For, second: For, own: Collection[Value] = ()) -> For:
+    """Put the body of ``first`` before that of ``second``.
+
+    Return the one loop, at the place of the second.
+    """
     yields_first, yields_second = first.yields, second.yields
     inits = [*first.inits, *second.inits]
     body = first.body
-    mapping: list[tuple[Value, Value]] = [(second.induction, first.induction)]
+    second.induction.replace_by(first.induction)
     for inside in second.carried:
-        mapping.append((inside, body.add_argument(inside.type, inside.name)))
-    for old, new in mapping:
-        old.replace_by(new)
+        inside.replace_by(body.add_argument(inside.type, inside.name))
     yielded = [*yields_first.operands, *yields_second.operands]
     yields_first.erase()
     for op in list(second.body):
         second.body.remove(op)
         body.append(op)
     yields_second.set_operands(yielded)
-    _pass_on_values(body)
+    _pass_on_values(body, own)
     region = first.regions.pop()
     region.parent = None
     attributes = dict(first.attributes)
@@ -196,18 +198,17 @@ def fuse(first: For, second: For) -> For:
     return made
 
 
-def _pass_on_values(body: Block) -> None:
+def _pass_on_values(body: Block, own: Collection[Value]) -> None:
     """Let a load that reads what a store of the same turn wrote use the stored value."""
-    stored: dict[tuple[Value, ...], Value] = {}
+    stored: dict[Value, tuple[list[Value], Value]] = {}
     for op in body:
         if isinstance(op, Store):
             target = op.target
-            for key in [k for k in stored if k[0] is not target and may_alias(k[0], target)]:
-                del stored[key]
-            for key in [k for k in stored if k[0] is target]:
-                del stored[key]
-            stored[(target, *op.indices)] = op.value
-        elif isinstance(op, Load):
-            known = stored.get((op.source, *op.indices))
-            if known is not None:
-                op.replace_by(known)
+            stale = [buffer for buffer in stored if may_alias(buffer, target, own)]
+            for buffer in stale:
+                del stored[buffer]
+            stored[target] = (op.indices, op.value)
+        elif isinstance(op, Load) and op.source in stored:
+            indices, value = stored[op.source]
+            if all(_is_same(x, y) for x, y in zip(indices, op.indices, strict=True)):
+                op.replace_by(value)

@@ -90,8 +90,8 @@ def run_pipeline(
 ) -> list[Step]:
     """Run the passes in order; return what each did.
 
-    ``verify`` checks the module after every pass and names the pass that broke it. ``observers`` see the
-    module after each pass (dump, print, compare).
+    ``verify`` checks the module after every pass and names the pass that broke it. ``observers``
+    see the module after each pass (dump, print, compare).
     """
     steps: list[Step] = []
     for each in pipeline:

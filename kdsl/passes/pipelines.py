@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kdsl.passes.align_stores import AlignStores
 from kdsl.passes.canonicalize import Canonicalize
 from kdsl.passes.cse import CommonSubexpressionElimination
 from kdsl.passes.dce import DeadCodeElimination
@@ -16,7 +17,7 @@ from kdsl.passes.vectorize import Vectorize
 
 SIMPLIFY = Pipeline("simplify", (Canonicalize(), CommonSubexpressionElimination()))
 FUSE = Pipeline("fuse", (FuseLaunches(), FuseElementwise(), DropWorkspaces()))
-WIDEN = Pipeline("widen", (DistributeParallel(), Vectorize(), Unroll()))
+WIDEN = Pipeline("widen", (DistributeParallel(), AlignStores(), Vectorize(), Unroll()))
 OPTIMIZE = Pipeline(
     "optimize",
     (

@@ -57,12 +57,12 @@ class Unroll(Pass):
 
 def _why_not(loop: For, factor: int) -> str | None:
     """Return why a loop cannot be unrolled by ``factor`` (0: fully), or None."""
-    if trip_count(loop) is not None:
-        return None
+    trips = trip_count(loop)
     if factor == 0:
-        return "its trip count is not known"
-    step = constant_of(loop.step)
-    kind = loop.step.type
+        return "its trip count is not known" if trips is None else None
+    if trips is not None and trips <= factor:
+        return None
+    step, kind = constant_of(loop.step), loop.step.type
     assert isinstance(kind, ScalarType)
     if kind is not INDEX and (step is None or step * factor >> (kind.bits - 1)):
         return f"a step of {factor} turns may not fit {kind}"

@@ -17,14 +17,15 @@ from kdsl.errors import KdslError
 def expect_error(
     kind: type[KdslError], *, at: str | None = None, match: str | None = None
 ) -> Iterator[None]:
-    """Demand that the block raises ``kind``, with carets under ``at`` and a message like ``match``."""
+    """Demand that the block raises ``kind``, carets under ``at``, a message like ``match``."""
+    caught: KdslError | None = None
     try:
         yield
     except kind as error:
-        if at is not None:
-            found = None if error.loc is None else error.loc.text
-            assert found == at, f"the carets are under {found!r}, not {at!r}:\n{error}"
-        if match is not None:
-            assert re.search(match, error.summary), f"{match!r} is not in:\n{error}"
-        return
-    raise AssertionError(f"{kind.code} {kind.__name__} was not raised")
+        caught = error
+    assert caught is not None, f"{kind.code} {kind.__name__} was not raised"
+    place = None if caught.loc is None else caught.loc.text
+    if at is not None:
+        assert place == at, f"the carets are under {place!r}, not {at!r}:\n{caught}"
+    if match is not None:
+        assert re.search(match, caught.summary), f"{match!r} is not in:\n{caught}"

@@ -26,7 +26,10 @@ def test_other_carets_fail():
 
 
 def test_another_message_fails():
-    with pytest.raises(AssertionError, match="is not in"), expect_error(TracedBoolError, match="y"):
+    with (
+        pytest.raises(AssertionError, match="is not in"),
+        expect_error(TracedBoolError, match="zebra"),
+    ):
         failing()
 
 

@@ -9,6 +9,7 @@ from kdsl.codegen.llvm.types import intrinsic_suffix, item_bytes
 from kdsl.codegen.llvm.values import splat_text
 from kdsl.codegen.lowering import LoweringTable
 from kdsl.dialects import arith, memref, vector
+from kdsl.dialects import kdsl as tiles
 from kdsl.dialects.arith import constant_of
 from kdsl.ir.attributes import IntAttr, Opaque
 from kdsl.ir.core import Value
@@ -135,6 +136,11 @@ def dim(op: memref.Dim, w: FunctionWriter) -> None:
     if axis is None:
         raise lower.refuse(op, "the dimension must be a constant")
     w.bind(op.y, str(buffer_of(w, op.source).sizes[int(axis)]))
+
+
+@lower(tiles.Address)
+def byte_address(op: tiles.Address, w: FunctionWriter) -> None:
+    w.result(op.y, f"ptrtoint ptr {_place(w, op.source, op.indices)} to i64")
 
 
 @lower(memref.Cast)

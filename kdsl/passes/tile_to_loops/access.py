@@ -81,8 +81,13 @@ def _as_element(nest: Nest, scratch: Scratch, read: Value, level: int) -> Found:
     return nest.at(level).create(Cmpi, read, zero, predicate=CMPI["ne"]), level
 
 
-def write_scratch(nest: Nest, scratch: Scratch, coords: Coords, lane: int, value: Value) -> None:
-    """Write a vector along ``lane``, lane by lane when that is not contiguous."""
+def write_scratch(
+    nest: Nest, scratch: Scratch, coords: Coords, lane: int, value: Value, *, exact: bool = False
+) -> None:
+    """Write a vector along ``lane``, lane by lane when that is not contiguous.
+
+    ``exact`` keeps the lanes beyond the tile as they are: another part of the buffer begins there.
+    """
     b = nest.inner
     memory = nest.space.memory(scratch)
     if scratch.element is I1:
@@ -99,7 +104,7 @@ def write_scratch(nest: Nest, scratch: Scratch, coords: Coords, lane: int, value
             b.create(ScalarStore, one, memory, indices)
     else:
         indices, _ = scratch_indices(nest, scratch, coords)
-        if _stays_inside(nest, scratch, coords):
+        if nest.is_full or (not exact and _stays_inside(nest, scratch, coords)):
             b.create(VectorStore, value, memory, indices)
         else:
             b.create(MaskedStore, memory, indices, nest.mask(), value)

@@ -61,7 +61,7 @@ def is_uniform(value: Value) -> bool:
 class Plan:
     """Decisions about the tiles of one function."""
 
-    def __init__(self, function: Op, layout: TileLayout) -> None:
+    def __init__(self, function: Op, layout: TileLayout, kept: set[Value]) -> None:
         self.function = function
         self.layout = layout
         self.ops = list(function.walk())[1:]
@@ -70,8 +70,7 @@ class Plan:
         self.stored: set[Value] = set()
         self.homes: dict[Value, Scratch] = {}
         self.extras: dict[tuple[Value, int], Scratch] = {}
-        self.scalars: dict[Value, Value] = {}
-        self._forced: set[Value] = set()
+        self._forced: set[Value] = set(kept)
         self._costs: dict[Value, tuple[int, bool, bool]] = {}
         self._note_demands()
         self._force()
@@ -96,10 +95,6 @@ class Plan:
         if isinstance(op, Transpose):
             return op.permutation.index(self.lane(op.x))
         return self.lane(value)
-
-    def scalar(self, value: Value) -> Value:
-        """Return what stands for a scalar now: a reduction to a scalar has been replaced."""
-        return self.scalars.get(value, value)
 
     def home(self, value: Value) -> Scratch:
         """Return the buffer of a tile in its class's lane axis."""

@@ -56,7 +56,7 @@ class Puller:
         A value that is equal in all lanes may come as a scalar.
         """
         if not isinstance(value.type, TensorType):
-            return self.plan.scalar(value), 0
+            return value, 0
         if self.nest.width == 1:
             lane = None
         key = (value, coords, lane, self.nest.count, self.nest.width)
@@ -179,7 +179,7 @@ class Puller:
 
     def _broadcast(self, op: Broadcast, coords: Coords, lane: int | None) -> Found:
         if not isinstance(op.x.type, TensorType):
-            return self.plan.scalar(op.x), 0
+            return op.x, 0
         shape = op.x.type.shape
         at = tuple(ORIGIN if shape[i] == 1 else coords[d] for i, d in enumerate(op.dims))
         inner = None

@@ -9,20 +9,20 @@ from kdsl.dialects.scf import Condition, For, If, While, Yield
 from kdsl.errors import TileShapeError
 from kdsl.ir.core import Block, BlockArgument, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
-from kdsl.ir.define import ReadsMemory, Terminator, WritesMemory
+from kdsl.ir.define import Elementwise, ReadsMemory, Terminator, Trait, WritesMemory
 from kdsl.ir.types import TensorType
 from kdsl.passes.tile_layout import strip_transposes, unit_axis
-from kdsl.passes.tile_to_loops.access import memory_of
 from kdsl.passes.tile_to_loops.plan import Plan, is_tile, is_tile_op
 from kdsl.passes.tile_to_loops.pull import is_movable
-from kdsl.passes.tile_to_loops.scratch import Scratch
+from kdsl.passes.tile_to_loops.scratch import Scratch, scratch_for
 
 
 @dataclass(slots=True, eq=False)
 class Task:
     """One thing to do at every point of an iteration space.
 
-    ``kind``: "store" a tile to ``dest``, "write" it to memory, "reduce" it along ``axis``, or a "dot",
+    ``kind``: "store" a tile in the buffer of ``owner`` whose lane axis is ``dest_lane`` (or in ``dest``),
+    "write" it to memory, "reduce" it along ``axis``, or a "dot",
     "scan" or "scatter" with a nest of its own. ``lane`` is the nest's lane axis; ``turned`` is the lane
     axis of what is written when that differs. ``same`` are tiles read at the very coordinates of the task,
     ``other`` those read elsewhere; ``loads`` the memory reads inside.
@@ -37,7 +37,8 @@ class Task:
     axis: int | None = None
     turned: int | None = None
     dest: Scratch | None = None
-    offset: tuple[int, int] = (0, 0)
+    dest_lane: int = 0
+    offset: tuple[int, int] | None = None
     makes: Value | None = None
     owner: Value | None = None
     is_copy: bool = False
@@ -125,6 +126,7 @@ class _BlockScheduler:
         self.pending: list[Group] = []
         self.barriers: list[int] = []
         self.position = 0
+        self.positions = {op: i for i, op in enumerate(block, 1)}
 
     def run(self) -> None:
         for arg in self.block.args:
@@ -149,21 +151,14 @@ class _BlockScheduler:
 
     def visit_plain(self, op: Op) -> None:
         made = {t.makes for g in self.pending for t in g.tasks if t.makes is not None}
-        traits = op.traits if isinstance(op, DeclaredOp) else frozenset()
-        if any(v in made for v in op.operands):
+        traits = _traits(op)
+        writes = WritesMemory in traits or op.name == "func.call"
+        reads = ReadsMemory in traits and any(t.writes for g in self.pending for t in g.tasks)
+        if writes or reads or any(v in made for v in op.operands):
             self.flush()
-        if WritesMemory in traits:
-            self.flush()
+        if writes:
             self.barriers.append(self.position)
-        elif ReadsMemory in traits and any(t.writes for g in self.pending for t in g.tasks):
-            self.flush()
-        elif op.name == "func.call":
-            self.flush()
-            self.barriers.append(self.position)
-        self.region.items.append(op) if not self.pending else self._append_early(op)
-
-    def _append_early(self, op: Op) -> None:
-        """A plain op stays before the nests that are still open: none of them makes its operands."""
+        # It may run before the nests that are still open: none of them makes its operands.
         self.region.items.append(op)
 
     def visit_control(self, op: Op) -> None:
@@ -187,10 +182,10 @@ class _BlockScheduler:
         """Put the first value of a carried tile into its buffer."""
         plan = self.plan
         alone = init.has_one_use and init.op is not None and init.op.parent is self.block
-        if alone and init in plan.stored and not isinstance(init.op, For | While | If | Concat):
+        if alone and init in plan.stored and not isinstance(init.op, While | If):
             plan.share(init, arg)
             return
-        self.store(init, arg, plan.home(arg))
+        self.store(init, arg)
 
     def visit_terminator(self, op: Op) -> None:
         parent = self.block.parent_op
@@ -232,18 +227,16 @@ class _BlockScheduler:
         for value, target in late:
             source = held.get(value)
             if source is not None:
-                self.store(self._stand_in(value, source), target, plan.home(target), copy=True)
+                self.store(self._stand_in(value, source), target)
             else:
-                self.store(value, target, plan.home(target), copy=True)
+                self.store(value, target)
 
     def _temporary(self, value: Value) -> Scratch:
         """Copy a carried tile aside, since its buffer is about to change."""
-        from kdsl.passes.tile_to_loops.scratch import scratch_for
-
         assert isinstance(value.type, TensorType)
         home = self.plan.home(value)
         made = scratch_for(value.type, home.lane, home.width)
-        self.store(value, None, made, copy=True)
+        self.store(value, None, made)
         return made
 
     def _stand_in(self, value: Value, scratch: Scratch) -> Value:
@@ -254,17 +247,22 @@ class _BlockScheduler:
         self.plan.stored.add(made)
         return made
 
+    @property
+    def yielded(self) -> list[Value]:
+        assert self.block.last is not None
+        return self.block.last.operands
+
     def may_share(self, value: Value, target: Value) -> bool:
         """Return whether a yielded tile may be made in the buffer of the carried one."""
         plan = self.plan
         op = value.op
         if op is None or op.parent is not self.block or value not in plan.stored:
             return False
-        if isinstance(op, For | If | While):
+        if isinstance(op, For | If | While) or sum(v is target for v in self.yielded) > 0:
             return False
         if not isinstance(target, BlockArgument) or target.block is not self.block:
             # Nothing reads the buffer of an if's result, or of a while's other block, in here.
-            return sum(v is value for v in self.block.last.operands) == 1  # type: ignore[union-attr]
+            return sum(v is value for v in self.yielded) == 1
         items: list[Group | Op] = [*self.region.items, *self.pending]
         makers = [i for i, g in enumerate(items) if isinstance(g, Group) and _makes(g, value)]
         if not makers or (len(makers) > 1 and isinstance(op, Concat)):
@@ -341,7 +339,7 @@ class _BlockScheduler:
     def concat(self, op: Concat) -> None:
         start = 0
         for part in op.parts:
-            self.store(part, op.y, self.plan.home(op.y), offset=(op.axis, start))
+            self.store(part, op.y, offset=(op.axis, start))
             start += part.type.shape[op.axis]
         self.convert(op.y)
 
@@ -353,7 +351,7 @@ class _BlockScheduler:
         assert isinstance(value.type, TensorType)
         task = Task("store", value, value.type.shape, lane, self.position, value.op)
         task.makes = task.owner = value
-        task.dest = plan.buffer(value, first)
+        task.dest_lane = first
         task.turned = None if first == lane else first
         self.add(task)
         self.convert(value, first)
@@ -371,7 +369,8 @@ class _BlockScheduler:
                 continue
             assert isinstance(value.type, TensorType)
             task = Task("store", value, value.type.shape, held, self.position, value.op)
-            task.dest, task.turned, task.owner = plan.buffer(value, lane), lane, value
+            task.dest_lane = task.turned = lane
+            task.owner = value
             task.makes, task.is_copy = value, True
             self.add(task)
 
@@ -379,19 +378,17 @@ class _BlockScheduler:
         self,
         value: Value,
         owner: Value | None,
-        dest: Scratch,
-        *,
-        offset: tuple[int, int] = (0, 0),
-        copy: bool = False,
+        dest: Scratch | None = None,
+        offset: tuple[int, int] | None = None,
     ) -> None:
-        """Add the task of computing a tile into a buffer that belongs to another value."""
-        del copy
+        """Add the task of computing a tile into the buffer of another value, or into ``dest``."""
         plan = self.plan
         assert isinstance(value.type, TensorType)
         lane = plan.lane(value)
-        task = Task("store", value, value.type.shape, lane, self.position, None)
+        task = Task("store", value, value.type.shape, lane, self.position)
         task.dest, task.offset, task.makes, task.owner = dest, offset, owner, owner
-        task.turned = None if lane == dest.lane else dest.lane
+        task.dest_lane = dest.lane if dest is not None else plan.home(owner).lane  # type: ignore[arg-type]
+        task.turned = None if lane == task.dest_lane else task.dest_lane
         task.is_copy = value in plan.stored
         self.add(task)
 
@@ -405,85 +402,54 @@ class _BlockScheduler:
             joins = group.takes(task)
             for each in group.tasks:
                 if self.must_follow(task, each):
+                    lowest = max(lowest, i if joins and self.may_fuse(task, each) else i + 1)
+                if any(self.position_of(x) < each.position for x in task.loads) and each.writes:
                     fused = joins and self.may_fuse(task, each)
-                    lowest = max(lowest, i if fused else i + 1)
-                early = self.load_before(task, each)
-                if early is not None:
-                    highest = min(highest, i)
+                    highest = min(highest, i if fused else i - 1)
         for load in task.loads:
-            at = self.positions_of(load)
-            if any(at < b < self.position for b in self.barriers):
+            if any(self.position_of(load) < b < self.position for b in self.barriers):
                 raise ConflictError(load.results[0])
-        for i in range(lowest, min(highest + 1, len(self.pending))):
-            if self.pending[i].takes(task):
-                self.pending[i].tasks.append(task)
+        for group in self.pending[lowest : highest + 1]:
+            if group.takes(task):
+                group.tasks.append(task)
                 return
         if highest < len(self.pending):
             raise ConflictError(next(iter(task.loads)).results[0])
         self.pending.append(Group([task]))
 
-    def positions_of(self, load: Op) -> int:
-        """Return where in this block a load stands; 0 when it is outside."""
-        if load.parent is not self.block:
-            return 0
-        op, count = load, 1
-        while op.prev is not None:
-            op, count = op.prev, count + 1
-        return count
+    def position_of(self, op: Op) -> int:
+        """Return where in this block an op stands; 0 when it is outside."""
+        return self.positions.get(op, 0)
 
     def must_follow(self, task: Task, earlier: Task) -> bool:
         """Return whether a task needs an earlier one to be done, at least at the same point."""
-        if earlier.makes is not None and (earlier.makes in task.reads or earlier.makes is task.makes):
+        made = earlier.makes
+        if made is not None and (made in task.reads or made is task.makes):
             return True
-        if earlier.makes is not None and earlier.makes in _sources(task):
-            return True
-        if task.makes is not None and task.makes in earlier.reads and task.owner is not task.value:
+        if task.makes is not None and task.makes in earlier.reads:
             return True
         if earlier.writes is not None:
-            loads = any(self.positions_of(x) > earlier.position for x in task.loads)
-            return loads or task.writes is not None
+            late = any(self.position_of(x) > earlier.position for x in task.loads)
+            return late or task.writes is not None
         return task.writes is not None and bool(earlier.loads)
 
     def may_fuse(self, task: Task, earlier: Task) -> bool:
         """Return whether doing both at each point in turn is as good as one after the other."""
-        if earlier.makes is not None and earlier.makes in task.reads:
-            return (
-                earlier.kind == "store"
-                and earlier.makes is earlier.value
-                and earlier.makes not in task.other
-                and not task.is_copy
-            )
-        if earlier.makes is not None and earlier.makes is task.makes:
-            return earlier.offset != task.offset
+        made = earlier.makes
+        if made is not None and made in task.reads:
+            plain = earlier.kind == "store" and made is earlier.value and not task.is_copy
+            return plain and made not in task.other
+        if made is not None and made is task.makes:
+            return earlier.offset is not None and earlier.offset != task.offset
         if task.makes is not None and task.makes in earlier.reads:
             return False
         if earlier.writes is not None:
-            if any(self.positions_of(x) > earlier.position for x in task.loads):
+            if any(self.position_of(x) > earlier.position for x in task.loads):
+                return False
+            if not _same_places(task, earlier):
                 return False
             return task.writes is not earlier.writes or _are_apart(task.op, earlier.op)
-        # The task writes what the earlier one reads: fine at the same point of another buffer.
-        return all(
-            same or (isinstance(load, LoadTile) and memory_of(load) is not task.writes)
-            for load, same in earlier.loads.items()
-            if self._may_overlap(load, task, same)
-        )
-
-    def _may_overlap(self, load: LoadTile | Gather, task: Task, same: bool) -> bool:
-        source = load.source
-        if source is not task.writes:
-            return False
-        return not (same and isinstance(load, LoadTile) and _same_window(load, task.op))
-
-    def load_before(self, task: Task, earlier: Task) -> Value | None:
-        """Return a load of the task that an earlier write must not precede."""
-        if earlier.writes is None:
-            return None
-        for load, same in task.loads.items():
-            if self.positions_of(load) >= earlier.position:
-                continue
-            del same
-            return load.results[0]
-        return None
+        return _same_places(earlier, task)
 
     # ------------------------------------------------------------------------------- reading
 
@@ -523,16 +489,22 @@ class _BlockScheduler:
             task.loads[op] = same and task.loads.get(op, True)
         if isinstance(op, LoadTile):
             return
-        from kdsl.ir.define import Elementwise
-
-        kept = same and isinstance(op, DeclaredOp) and Elementwise in op.traits
+        kept = same and (isinstance(op, Gather) or Elementwise in _traits(op))
         for operand in op.operands:
-            if is_tile(operand) or not isinstance(operand.type, type(None)):
-                self.note(task, operand, same=kept or (same and isinstance(op, Gather)))
+            self.note(task, operand, same=kept)
 
 
-def _sources(task: Task) -> set[Value]:
-    return {task.value} if task.is_copy else set()
+def _traits(op: Op) -> frozenset[Trait]:
+    return op.traits if isinstance(op, DeclaredOp) else frozenset()
+
+
+def _same_places(reader: Task, writer: Task) -> bool:
+    """Return whether a task reads, of the buffer that another writes, just what that writes there."""
+    return all(
+        load.source is not writer.writes
+        or (same and isinstance(load, LoadTile) and _same_window(load, writer.op))
+        for load, same in reader.loads.items()
+    )
 
 
 def _makes(group: Group, value: Value) -> bool:

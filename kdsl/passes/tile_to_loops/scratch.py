@@ -67,6 +67,7 @@ class Workspace:
         self._allocations = Builder(function.body, first)
         self._known: dict[tuple[Type, Any], Value] = {}
         self._tables: dict[Op, Scratch] = {}
+        self._stages: dict[tuple[int, ScalarType], Value] = {}
         self.bytes = 0
 
     # ----------------------------------------------------------------------------- constants
@@ -112,6 +113,13 @@ class Workspace:
         made = self._allocations.create(Alloca, [], [], types=[kind], alignment=ALIGNMENT)
         assert isinstance(made, Value)
         return made
+
+    def stage(self, width: int, element: ScalarType) -> Value:
+        """Return a square of vectors through which transposes go."""
+        found = self._stages.get((width, element))
+        if found is None:
+            found = self._stages[(width, element)] = self.allocate((width, width), element)
+        return found
 
     def table(self, op: Constant) -> Scratch:
         """Return a buffer that holds a constant tile whose lanes differ."""
