@@ -31,6 +31,7 @@ NEVER = -1
 
 REFERENCE = "numpy"
 OPS = {
+    "kdsl": "smollm2_model.kdsl_ops:KdslOps",
     "numpy": "smollm2_model.ops:NumpyOps",
 }
 """Name -> ``module:class``, imported when chosen. The first is the default."""

@@ -1,4 +1,4 @@
-"""Importing this module declares every op; the parser and the tools need that, a kernel does not."""
+"""Importing this module declares every op; the parser and the tools need that, kernels do not."""
 
 from __future__ import annotations
 

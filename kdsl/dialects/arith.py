@@ -1,6 +1,7 @@
 """The upstream ``arith`` dialect: constants, arithmetic, comparisons and conversions on lanes.
 
-Names, operands and meaning are MLIR's. Integers are signless: signed and unsigned variants are separate ops.
+Names, operands and meaning are MLIR's. Integers are signless: signed and unsigned variants are
+separate ops.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ CMPI = numeric.CMPI
 CMPF = numeric.CMPF
 
 CONTRACT = "#arith.fastmath<contract>"
-"""The fast-math flag of ordinary kernel arithmetic: multiply and add may fuse, nothing else changes."""
+"""The fast-math flag of ordinary kernel arithmetic: multiply and add may fuse, no more."""
 
 
 class Constant(Op, name="arith.constant", traits=(Pure, ConstantLike)):
@@ -187,6 +188,12 @@ class Remf(Op, name="arith.remf", traits=LANEWISE):
     def evaluate(lhs: Any, rhs: Any) -> Any:
         with np.errstate(all="ignore"):
             return np.fmod(lhs, rhs)
+
+    def decompose(self, b: Builder) -> Value:
+        """x - trunc(x / y) y."""
+        from kdsl.dialects import polynomials
+
+        return polynomials.remainder(self, b)
 
 
 class Negf(Op, name="arith.negf", traits=LANEWISE):

@@ -109,6 +109,9 @@ class Lanes:
     def exact_mul(self, other: Lanes | float) -> Lanes:
         return self._new(self.b.create(arith.Mulf, self.value, self._operand(other)))
 
+    def exact_div(self, other: Lanes | float) -> Lanes:
+        return self._new(self.b.create(arith.Divf, self.value, self._operand(other)))
+
     def apply(self, kind: Any, *others: Lanes) -> Lanes:
         """Apply another op to this value."""
         return self._new(self.b.create(kind, self.value, *(o.value for o in others)))

@@ -1,8 +1,8 @@
 """A dialect's declarations as IRDL, so that ``mlir-opt --irdl-file=`` verifies our own ops too.
 
-What IRDL of MLIR 19 cannot say stays with our verifier: optional attributes, shapes, and rules of an op's own.
-It demands one type of all values of a variadic operand; an op that mixes types there (a launch) is therefore
-declared once for each count of operands, as ``launch__5``.
+What IRDL of MLIR 19 cannot say stays with our verifier: optional attributes, shapes, and rules of
+an op's own. It demands one type of all values of a variadic operand; an op that mixes types there
+(a launch) is therefore declared once for each count of operands, as ``launch__5``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CONSTRAINTS: dict[str, tuple[str, ...]] = {
     "scalar_or_tensor": ("tensor", *SCALARS),
     "scalar_or_vector": ("vector", *SCALARS),
 }
-"""Each constraint's types: scalars by name, shaped types by kind (IRDL does not see their elements)."""
+"""Each constraint's types: scalars by name, shaped types by kind (IRDL sees no elements)."""
 
 ONE_TYPE = ("index", "i1")
 """Constraints that leave no choice, so that a variadic operand's values agree."""

@@ -1,7 +1,8 @@
 """The ``kdsl`` dialect: what upstream has no op for, above all the tile level.
 
-Tiles are ``tensor`` values of static shape; ``arith`` and ``math`` act on them lane by lane. A tile's axis has
-no layout here: where its lanes live is the business of the pass that lowers it for a target.
+Tiles are ``tensor`` values of static shape; ``arith`` and ``math`` act on them lane by lane. A
+tile's axis has no layout here: where its lanes live is the business of the pass that lowers it for
+a target.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from kdsl.errors import OpRuleError
 from kdsl.dialects import rules
 from kdsl.dialects.func import Func
 from kdsl.dialects.numeric import signless, unsigned
+from kdsl.errors import OpRuleError
 from kdsl.ir.attributes import AttributeValue
 from kdsl.ir.core import Op as CoreOp
 from kdsl.ir.core import Value, defining_op
@@ -109,9 +110,10 @@ class Print(Op, name="kdsl.print", traits=(ReadsMemory, WritesMemory)):
 class LoadTile(Op, name="kdsl.load_tile", traits=(ReadsMemory,)):
     """Read a tile of a buffer; elements outside are zero.
 
-    ``indices`` holds an offset for each dimension of ``source``, then a ``stop`` for each axis of the tile.
-    Axis ``a`` of the tile runs along dimension ``dims[a]`` with step ``steps[a]``: its element ``i`` is at
-    ``offset + i * step``, and is read only when 0 <= that < min(stop, size of the dimension).
+    ``indices`` holds an offset for each dimension of ``source``, then a ``stop`` for each axis of
+    the tile. Axis ``a`` of the tile runs along dimension ``dims[a]`` with step ``steps[a]``: its
+    element ``i`` is at ``offset + i * step``, and is read only when 0 <= that < min(stop, size of
+    the dimension).
     """
 
     source = operand(MEMREF)
@@ -218,12 +220,15 @@ class Address(Op, name="kdsl.address", traits=(Pure,)):
         offset = sum(int(i) * step for i, step in zip(indices, source.strides, strict=True))
         return np.int64(source.__array_interface__["data"][0] + offset)
 
+    def verify(self) -> None:
+        rules.indexed(self, self.source, self.indices)
+
 
 class Gather(Op, name="kdsl.gather", traits=(ReadsMemory,)):
     """Read one element for each lane: ``source[i0, i1, ...]`` where ``mask`` holds, else zero.
 
-    ``indices`` holds one tile of index for each dimension of ``source``. A lane whose index is outside the
-    buffer must be masked off.
+    ``indices`` holds one tile of index for each dimension of ``source``. A lane whose index is
+    outside the buffer must be masked off.
     """
 
     source = operand(MEMREF)
@@ -395,7 +400,7 @@ def verify_axis(op: Any, tile: TensorType) -> None:
 
 
 class Broadcast(Op, name="kdsl.broadcast", traits=(Pure,)):
-    """Repeat a scalar or tile: axis ``i`` of ``x`` becomes axis ``dims[i]``; size 1 is stretched."""
+    """Repeat a scalar or tile: axis ``i`` of ``x`` becomes ``dims[i]``; size 1 is stretched."""
 
     x = operand(SCALAR_OR_TENSOR)
     dims = attribute("ints")

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from kdsl.dialects.arith import LANEWISE
+from kdsl.ir.builder import Builder
+from kdsl.ir.core import Value
 from kdsl.ir.define import FLOAT, INTEGER, Op, attribute, operand, result
 
 
@@ -25,6 +27,18 @@ def _floating(function: Any) -> Any:
         return np.asarray(found).astype(first.dtype)[()]
 
     return staticmethod(evaluate)
+
+
+def by_formula(name: str) -> Any:
+    """Return a ``decompose`` that the polynomials implement (they need this module's ops)."""
+
+    def decompose(self: Op, b: Builder) -> Value:
+        from kdsl.dialects import polynomials
+
+        made: Value = getattr(polynomials, name)(self, b)
+        return made
+
+    return decompose
 
 
 class Unary(Op):
@@ -61,6 +75,7 @@ class Exp2(Unary, name="math.exp2", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.exp2)
+    decompose = by_formula("exp2")
 
 
 class Exp(Unary, name="math.exp", traits=LANEWISE):
@@ -70,6 +85,7 @@ class Exp(Unary, name="math.exp", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.exp)
+    decompose = by_formula("exp")
 
 
 class Log(Unary, name="math.log", traits=LANEWISE):
@@ -79,6 +95,7 @@ class Log(Unary, name="math.log", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.log)
+    decompose = by_formula("log")
 
 
 class Log2(Unary, name="math.log2", traits=LANEWISE):
@@ -88,6 +105,7 @@ class Log2(Unary, name="math.log2", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.log2)
+    decompose = by_formula("log2")
 
 
 class Sin(Unary, name="math.sin", traits=LANEWISE):
@@ -97,6 +115,7 @@ class Sin(Unary, name="math.sin", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.sin)
+    decompose = by_formula("sin")
 
 
 class Cos(Unary, name="math.cos", traits=LANEWISE):
@@ -106,6 +125,7 @@ class Cos(Unary, name="math.cos", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.cos)
+    decompose = by_formula("cos")
 
 
 class Tanh(Unary, name="math.tanh", traits=LANEWISE):
@@ -115,6 +135,7 @@ class Tanh(Unary, name="math.tanh", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.tanh)
+    decompose = by_formula("tanh")
 
 
 class Erf(Unary, name="math.erf", traits=LANEWISE):
@@ -124,6 +145,7 @@ class Erf(Unary, name="math.erf", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(_erf)
+    decompose = by_formula("erf")
 
 
 class Sqrt(Unary, name="math.sqrt", traits=LANEWISE):
@@ -142,6 +164,7 @@ class Rsqrt(Unary, name="math.rsqrt", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(_rsqrt)
+    decompose = by_formula("rsqrt")
 
 
 class Floor(Unary, name="math.floor", traits=LANEWISE):
@@ -151,6 +174,7 @@ class Floor(Unary, name="math.floor", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.floor)
+    decompose = by_formula("floor")
 
 
 class Ceil(Unary, name="math.ceil", traits=LANEWISE):
@@ -160,6 +184,7 @@ class Ceil(Unary, name="math.ceil", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.ceil)
+    decompose = by_formula("ceil")
 
 
 class Trunc(Unary, name="math.trunc", traits=LANEWISE):
@@ -169,6 +194,7 @@ class Trunc(Unary, name="math.trunc", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.trunc)
+    decompose = by_formula("trunc")
 
 
 class Round(Unary, name="math.round", traits=LANEWISE):
@@ -178,6 +204,7 @@ class Round(Unary, name="math.round", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(_round_away)
+    decompose = by_formula("round_away")
 
 
 class Roundeven(Unary, name="math.roundeven", traits=LANEWISE):
@@ -187,6 +214,7 @@ class Roundeven(Unary, name="math.roundeven", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.rint)
+    decompose = by_formula("roundeven")
 
 
 class Fma(Op, name="math.fma", traits=LANEWISE):
@@ -209,6 +237,8 @@ class Fma(Op, name="math.fma", traits=LANEWISE):
             )
         return found.astype(first.dtype)[()]
 
+    decompose = by_formula("fused")
+
 
 class Copysign(Op, name="math.copysign", traits=LANEWISE):
     """The magnitude of ``a`` with the sign of ``b``."""
@@ -228,6 +258,7 @@ class Powf(Op, name="math.powf", traits=LANEWISE):
     y = result(same_as="a")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(np.power)
+    decompose = by_formula("powf")
 
 
 class Absi(Op, name="math.absi", traits=LANEWISE):

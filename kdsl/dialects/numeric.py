@@ -1,4 +1,4 @@
-"""What NumPy does not do by itself on signless integer lanes, and comparisons by MLIR's predicates."""
+"""What NumPy does not do by itself on signless lanes, and comparisons by MLIR's predicates."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 
-CMPI = {n: i for i, n in enumerate("eq ne slt sle sgt sge ult ule ugt uge".split())}
+_CMPI_NAMES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
+_CMPF_NAMES = (
+    "false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord",
+    "ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true",
+)  # fmt: skip
+
+CMPI = {name: number for number, name in enumerate(_CMPI_NAMES)}
 """Integer predicates as MLIR numbers them."""
-CMPF = {
-    n: i
-    for i, n in enumerate(
-        "false oeq ogt oge olt ole one ord ueq ugt uge ult ule une uno true".split()
-    )
-}
+CMPF = {name: number for number, name in enumerate(_CMPF_NAMES)}
 """Float predicates as MLIR numbers them: ``o`` is false and ``u`` true when a lane is NaN."""
 
-_CMPI_NAMES = tuple(CMPI)
-_CMPF_NAMES = tuple(CMPF)
 _COMPARE = {
     "eq": np.equal,
     "ne": np.not_equal,

@@ -1,4 +1,4 @@
-"""Rules that several ops share beyond counts and constraints; upstream's verifiers have the same ones."""
+"""Rules that ops share beyond counts and constraints; upstream's verifiers have the same ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def require(op: Op, holds: bool, what: str) -> None:
 def same_container(a: Type, b: Type) -> bool:
     """Return whether two types are scalars both, or of one kind and shape."""
     if isinstance(a, ShapedType):
-        return type(a) is type(b) and isinstance(b, ShapedType) and a.shape == b.shape
+        return isinstance(b, ShapedType) and type(a) is type(b) and a.shape == b.shape
     return isinstance(b, ScalarType)
 
 
@@ -159,7 +159,7 @@ def listed(types: Sequence[Type]) -> str:
 
 
 def ends_with(op: Op, block: Block, kind: type[Op], types: Sequence[Type], skip: int = 0) -> None:
-    """A block ends in a ``kind`` that hands over values of ``types`` (after ``skip`` of its own)."""
+    """A block ends in a ``kind`` that hands over ``types`` (after ``skip`` of its own)."""
     last = block.last
     if not isinstance(last, kind):
         what = f"its region ends in {'nothing' if last is None else last.name}, not {kind.name}"

@@ -170,7 +170,7 @@ class Gather(Op, name="vector.gather", traits=(ReadsMemory,)):
 
 
 class Scatter(Op, name="vector.scatter", traits=(WritesMemory,)):
-    """Write ``target[indices..., last + lanes[l]]`` for each lane where the mask holds, in order."""
+    """Write ``target[indices..., last + lanes[l]]`` for each lane that the mask has, in order."""
 
     target = operand(MEMREF)
     indices = operand(INDEX_ONLY, variadic=True)

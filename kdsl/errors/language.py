@@ -140,11 +140,12 @@ class LoopCarriedTypeError(LanguageError):
     explanation = """
         A value that a loop carries keeps one type and one shape.
 
-            acc = 0                       # i32
+            acc = kd.cast(0, kd.i32)
             for i in kd.range(n):
-                acc = acc + x[i]          # f32: KD0109
+                acc = acc + x[i].to(f32)     # f32: KD0109
 
-            acc = kd.cast(0, f32)         # right
+            acc = kd.cast(0, f32)            # right
+            acc = 0                          # right too: a Python number takes the final dtype
     """
 
 
@@ -282,10 +283,10 @@ class BranchTypeError(LanguageError):
     explanation = """
         After an `if` on a traced value a name must have one type.
 
-            if x > 0.0: y = x       # f32
-            else:       y = 0       # i32: KD0118
+            if x > 0.0: y = x            # f32
+            else:       y = i            # i32: KD0118
 
-            else:       y = kd.cast(0, f32)      # right
+            else:       y = i.to(f32)    # right
     """
 
 
@@ -382,4 +383,41 @@ class BadDecoratorError(LanguageError):
             @kd.export
             @kd.kernel                # right
             def k(...): ...
+    """
+
+
+class EscapedValueError(LanguageError):
+    """A value made inside a loop or branch is used after it."""
+
+    code = "KD0125"
+    message = "a {type} made inside a {construct} is used after it"
+    hint = "carry it out by a name that has a value before, or store it to memory"
+    explanation = """
+        What a loop's body or a branch computes exists only there; names carry it out, Python
+        objects cannot.
+
+            found = []
+            for i in kd.range(n):
+                found.append(x[i])
+            out[0] = found[0]         # KD0125
+
+            last = 0.0
+            for i in kd.range(n):
+                last = x[i]
+            out[0] = last             # right
+    """
+
+
+class UnboundSpanError(LanguageError):
+    """A span's mask or stop is asked for before anything says where it ends."""
+
+    code = "KD0126"
+    message = "the span has no end to compare with"
+    hint = "give it: kd.span(i, BLOCK, stop=n), or index a tensor with the span first"
+    explanation = """
+        A span takes its limit from `stop=`, or from the first tensor dim that it indexes.
+
+            cols = kd.span(j, BN)
+            keep = cols.mask                      # KD0126
+            cols = kd.span(j, BN, stop=length)    # right
     """

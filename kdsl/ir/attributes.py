@@ -1,8 +1,8 @@
 """Attribute values, and how MLIR spells them.
 
-Plain Python values are attributes: bool, int (``i64``), float (``f64``), str, a ``Type``, a tuple of ints
-(``array<i64: ...>``), a tuple of ``i32`` written as ``I32Array``, a list (``[...]``) and None (unit). What
-Python has no value for is one of the small classes below.
+Plain Python values are attributes: bool, int (``i64``), float (``f64``), str, a ``Type``, a tuple
+of ints (``array<i64: ...>``), a tuple of ``i32`` written as ``I32Array``, a list (``[...]``) and
+None (unit). What Python has no value for is one of the small classes below.
 """
 
 from __future__ import annotations
@@ -71,14 +71,26 @@ class Opaque(Attribute):
     text: str
 
 
+def without_repeats(array: np.ndarray) -> np.ndarray:
+    """Return one element (rank 0) when all have the same bits, else the array."""
+    if array.ndim == 0 or array.size == 0:
+        return array
+    flat = np.ascontiguousarray(array).reshape(-1)
+    raw = flat.view(np.uint8).reshape(flat.size, -1)
+    return flat[:1].reshape(()).copy() if bool((raw == raw[0]).all()) else array
+
+
 class Dense(Attribute):
-    """A constant vector or tile: one element for all lanes, or one each in row-major order."""
+    """A constant vector or tile: one element for all lanes, or one each in row-major order.
+
+    Lanes that all have the same bits are held as one element, however they were given.
+    """
 
     __slots__ = ("_key", "array", "type")
 
     def __init__(self, array: np.ndarray, type: ShapedType) -> None:
         wanted = type.element.numpy
-        self.array = np.asarray(array, dtype=wanted)
+        self.array = without_repeats(np.asarray(array, dtype=wanted))
         self.type = type
         self._key = (self.array.shape, self.array.tobytes(), type)
 

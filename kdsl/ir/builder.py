@@ -59,7 +59,7 @@ class Builder:
         """Create an op, insert it and return it."""
         op = kind.make(*operands, types=types, regions=regions, loc=self.loc, **attributes)
         self.block.insert_before(self.anchor, op)
-        return op  # type: ignore[no-any-return]
+        return op
 
     def create(
         self,

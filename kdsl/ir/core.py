@@ -1,7 +1,7 @@
 """Values, ops, blocks, regions and modules: the SSA graph itself.
 
-Ops in a block form a doubly linked list, so inserting and erasing are O(1) at any place. Every value
-knows its users. Nothing here knows any particular op, type rule or target.
+Ops in a block form a doubly linked list, so inserting and erasing are O(1) at any place. Every
+value knows its users. Nothing here knows any particular op, type rule or target.
 """
 
 from __future__ import annotations

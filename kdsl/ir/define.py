@@ -10,10 +10,10 @@
 
         evaluate = staticmethod(np.where)
 
-Accessors (``op.condition``), positional ``match``, construction with inferred result types, verification,
-the parser's knowledge of attribute types, IRDL, the docs page and random modules for tests are all read off
-the declaration. ``evaluate`` takes NumPy values of the operands and returns the result's value (a tuple when
-there are several): fold, interpreter and test oracle share it.
+Accessors (``op.condition``), positional ``match``, construction with inferred result types,
+verification, the parser's knowledge of attribute types, IRDL, the docs page and random modules for
+tests are all read off the declaration. ``evaluate`` takes NumPy values of the operands and returns
+the result's value (a tuple when there are several): fold, interpreter and test oracle share it.
 """
 
 from __future__ import annotations
@@ -205,8 +205,9 @@ def result(
 ) -> Any:
     """Declare a result.
 
-    ``same_as`` names the operand whose type it has; with ``element`` too, that operand's shape with this
-    element (a comparison's ``i1``). Alone, ``element`` says that the result is just that scalar type.
+    ``same_as`` names the operand whose type it has; with ``element`` too, that operand's shape with
+    this element (a comparison's ``i1``). Alone, ``element`` says that the result is just that
+    scalar type.
     """
     return Result(constraint, same_as, element, variadic)
 
@@ -214,9 +215,9 @@ def result(
 def attribute(kind: str, *, default: object = _MISSING, choices: tuple[str, ...] = ()) -> Any:
     """Declare an attribute.
 
-    ``kind``: "int" (i64), "bool", "string", "float", "type", "ints" (array<i64>), "i32s" (array<i32>),
-    "intlist" (``[1 : i64]``), "symbol", "typed" (IntAttr, FloatAttr or Dense), "opaque", "unit".
-    ``choices`` lists what a string may be.
+    ``kind``: "int" (i64), "bool", "string", "float", "type", "ints" (array<i64>), "i32s"
+    (array<i32>), "intlist" (``[1 : i64]``), "symbol", "typed" (IntAttr, FloatAttr or Dense),
+    "opaque", "unit". ``choices`` lists what a string may be.
     """
     return AttributeField(kind, default, choices)
 
@@ -291,7 +292,7 @@ class Op(CoreOp):
         cls.operand_fields = tuple(operands)
         cls.result_fields = tuple(results)
         cls.attribute_fields = attributes
-        cls.__match_args__ = tuple(o.name for o in operands)
+        cls.__match_args__ = tuple(o.name for o in operands)  # type: ignore[misc]
         variadic = [o.index for o in operands if o.variadic]
         if len(variadic) > 1 and not segments:
             msg = f"{name}: two variadic operands need segments=True"

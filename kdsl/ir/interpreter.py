@@ -1,8 +1,8 @@
-"""Running modules in NumPy, op by op through ``Op.evaluate``: slow, checked, and the oracle for the rest.
+"""Running modules in NumPy, op by op through ``Op.evaluate``: slow, checked, the oracle.
 
-Buffers are arrays that callers share, integers and index are NumPy scalars, vectors and tiles are arrays.
-Every index into a buffer is checked. An op that needs more than its operands (regions, calls, the program id)
-defines ``execute(frame, operands)`` and returns a tuple of results.
+Buffers are arrays that callers share, integers and index are NumPy scalars, vectors and tiles are
+arrays. Every index into a buffer is checked. An op that needs more than its operands (regions,
+calls, the program id) defines ``execute(frame, operands)`` and returns a tuple of results.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def interpret(
 ) -> tuple[Any, ...]:
     """Run a function and return its results; arrays given for buffers are written in place.
 
-    Raise OutOfBoundsError for an access outside a buffer, InterpreterError for a value or op that does
-    not fit, and whatever the kernel's own assertions raise.
+    Raise OutOfBoundsError for an access outside a buffer, InterpreterError for a value or op that
+    does not fit and for an assertion of the kernel that does not hold.
     """
     frame = Frame(module)
     function = frame.function(symbol)
@@ -58,7 +58,7 @@ class _OutsideError(Exception):
 
 
 class Buffer(np.ndarray[Any, Any]):
-    """Memory as ops see it: an array whose indices must lie inside it; parts of it are plain arrays."""
+    """Memory as ops see it: an array whose indices must lie inside; parts are plain arrays."""
 
     def __getitem__(self, index: Any) -> Any:
         _check(self, index)
@@ -108,7 +108,7 @@ Step = tuple[Callable[..., Any] | None, list[Value], list[OpResult], bool, Op]
 
 
 class Frame:
-    """The state of a run: the values of the function being run, and which program of the grid it is."""
+    """The state of a run: values of the function being run, and which program of the grid it is."""
 
     __slots__ = ("_plans", "_symbols", "_values", "grid", "module", "program_ids")
 
@@ -162,7 +162,7 @@ class Frame:
             values[parameter] = given
         op: Op | None = None
         try:
-            for evaluate, operands, results, is_memory, op in steps:  # noqa: B007  (op is named below)
+            for evaluate, operands, results, is_memory, op in steps:
                 if evaluate is None:
                     found = op.execute(self, tuple([values[v] for v in operands]))  # type: ignore[attr-defined]
                 else:

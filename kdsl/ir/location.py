@@ -1,7 +1,7 @@
 """Where an op came from: two pointers when it is made, file and columns when somebody asks.
 
-A tracer stores the frame's code object and last instruction; ``co_positions()`` turns them into a line
-and a column range only when an error or a dump needs them.
+A tracer stores the frame's code object and last instruction; ``co_positions()`` turns them into a
+line and a column range only when an error or a dump needs them.
 """
 
 from __future__ import annotations

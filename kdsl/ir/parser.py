@@ -1,12 +1,14 @@
-"""Reading MLIR's generic syntax: what the printer writes, and what mlir-opt and xDSL write for declared ops.
+"""Reading MLIR's generic syntax: what the printer, mlir-opt and xDSL write for declared ops.
 
-Undeclared properties in ``<{...}>`` that say no (``false``, ``#arith.overflow<none>``) are upstream's defaults
-and are dropped. Ops without a written location point at their own text. Verifying is the caller's business.
+Undeclared properties in ``<{...}>`` that say no (``false``, ``#arith.overflow<none>``) are
+upstream's defaults and are dropped. Ops without a written location point at their own text.
+Verifying is the caller's business.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from typing import Any, NoReturn
 
 import numpy as np
@@ -93,7 +95,7 @@ _ESCAPED = {b'"': b'"', b"\\": b"\\", b"n": b"\n", b"t": b"\t"}
 class _Text:
     """The text being read; where each token is gets worked out when somebody asks."""
 
-    __slots__ = ("_spans", "file", "text", "tokens")
+    __slots__ = ("_lines", "_spans", "file", "text", "tokens")
 
     def __init__(self, text: str, file: str) -> None:
         self.text = text
@@ -101,6 +103,7 @@ class _Text:
         self.tokens: list[str] = _TOKEN.findall(text)
         self.tokens.append("")
         self._spans: list[tuple[int, int]] | None = None
+        self._lines: list[int] | None = None
 
     def span(self, index: int) -> tuple[int, int]:
         """Return the offsets of a token's first character and of its end."""
@@ -108,6 +111,15 @@ class _Text:
             self._spans = [m.span(1) for m in _TOKEN.finditer(self.text)]
             self._spans.append((len(self.text), len(self.text)))
         return self._spans[index]
+
+    def place(self, index: int) -> tuple[int, int, int, int]:
+        """Return line, column, end line and end column of a token, which is in one line."""
+        if self._lines is None:
+            self._lines = [0, *(m.end() for m in re.finditer("\n", self.text))]
+        start, end = self.span(index)
+        line = bisect_right(self._lines, start)
+        column = start - self._lines[line - 1] + 1
+        return (line, column, line, column + max(end - start, 1))
 
     def position(self, index: int) -> Position:
         start, end = self.span(index)
@@ -134,8 +146,7 @@ class TextLocation(Location):
     @property
     def span(self) -> tuple[int, int, int, int]:
         """(line, column, end line, end column) of the op's name."""
-        at = self.position
-        return (at.line, at.column, at.end_line, at.end_column)
+        return self._source.place(self._index)
 
     @property
     def source_line(self) -> str:
@@ -511,9 +522,10 @@ class _Parser:
         assert isinstance(type, ScalarType)
         value = self.element(token, type, where)
         if type.kind == "f":
-            return value if type is F64 else FloatAttr(value, type)
+            return float(value) if type is F64 else FloatAttr(value, type)
         if type is I64 or type is I1:
-            return value  # type: ignore[no-any-return]
+            found: int = value
+            return found
         return IntAttr(value, type)
 
     def element(self, token: str, type: ScalarType, where: int) -> Any:
@@ -531,7 +543,7 @@ class _Parser:
             value = int(token, 0)
             if -(1 << (type.bits - 1)) <= value < 1 << type.bits:
                 return bool(value) if type is I1 else _wrap(value, type.bits)
-        self.fail(f"a number of type {type}", where)
+        return self.fail(f"a number of type {type}", where)
 
     def array(self) -> AttributeValue:
         """Read ``array<i64: 1, 2>``."""
@@ -703,7 +715,7 @@ def _wrap(value: int, bits: int) -> int:
 def _without_defaults(
     kind: type[Op], properties: dict[str, AttributeValue]
 ) -> dict[str, AttributeValue]:
-    """Drop upstream's spelled-out defaults: false and ``<none>`` where kdsl has no such attribute."""
+    """Drop upstream's spelled-out defaults: ``<none>``, and false where kdsl has no such name."""
     fields = kind.attribute_fields if issubclass(kind, DeclaredOp) else {}
     return {
         name: value
@@ -717,7 +729,7 @@ def _is_none(value: AttributeValue) -> bool:
 
 
 def _as_declared(kind: type[DeclaredOp], attributes: dict[str, AttributeValue]) -> None:
-    """Turn what the text cannot tell apart into what the op declares: ``3 : i64`` is int or IntAttr."""
+    """Turn what text cannot tell apart into what the op declares: ``3 : i64``, int or IntAttr."""
     for name, field in kind.attribute_fields.items():
         if name in attributes:
             attributes[name] = _declared(field, attributes[name])

@@ -1,7 +1,8 @@
 """Modules as text: MLIR's generic syntax and nothing else.
 
-Attributes stand in the plain ``{...}`` dictionary after the regions, sorted by name: mlir-opt and xDSL take
-that for every op, their own and IRDL's. Values are called by their hints, made unique within a function.
+Attributes stand in the plain ``{...}`` dictionary after the regions, sorted by name: mlir-opt and
+xDSL take that for every op, their own and IRDL's. Values are called by their hints, made unique
+within a function.
 """
 
 from __future__ import annotations

@@ -8,9 +8,10 @@
                 return rw.create(Fma, a, b, op.rhs)
         return None
 
-A pattern returns what takes the place of the root's results: a value, a tuple (empty for a root without
-results), or None when it does not apply. ``rw`` has ``erase``, ``replace`` and ``updated`` for the rest.
-The driver also moves constants to the right of commutative ops, folds, and removes what is unused.
+A pattern returns what takes the place of the root's results: a value, a tuple (empty for a root
+without results), or None when it does not apply. ``rw`` has ``erase``, ``replace`` and ``updated``
+for the rest. The driver also moves constants to the right of commutative ops, folds, and removes
+what is unused.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from kdsl.errors import InternalError
-from kdsl.ir.attributes import AttributeValue, Dense, FloatAttr, IntAttr
+from kdsl.ir.attributes import AttributeValue, Dense, FloatAttr, IntAttr, without_repeats
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Op, OpResult, Region, Value
 from kdsl.ir.define import (
@@ -143,8 +144,8 @@ def apply_greedily(
 ) -> bool:
     """Apply ``patterns`` inside ``root`` until none applies; return whether anything changed.
 
-    Unused ops without effects are removed. ``fold`` also folds ops, by their ``fold`` and by evaluating
-    pure ops of constants. ``fired`` counts how often each pattern applied.
+    Unused ops without effects are removed. ``fold`` also folds ops, by their ``fold`` and by
+    evaluating pure ops of constants. ``fired`` counts how often each pattern applied.
     """
     driver = _Driver(root, patterns, fold, {} if fired is None else fired)
     with np.errstate(all="ignore"):
@@ -266,15 +267,16 @@ class _Driver:
             if len(operand.users) == 2:
                 for user in operand.users:
                     self.push(user)
-        sources = [v.op for v in _operands_inside(op) if v.op is not None]
-        for inner in op.walk() if op.regions else (op,):
-            self.pending.discard(inner)
+        inside = list(op.walk()) if op.regions else [op]
+        gone = set(inside)
+        sources = [v.op for inner in inside for v in inner.operands if v.op not in gone]
+        self.pending -= gone
         if values:
             op.replace_by(*values)
         else:
             op.erase()
         for source in reversed(sources):
-            if source.parent is not None:
+            if source is not None and source.parent is not None:
                 self.push(source)
 
     # ---------------------------------------------------------------------------------- folding
@@ -319,12 +321,6 @@ def _check_types(op: Op, values: tuple[Value, ...]) -> None:
     raise InternalError(op.loc, what=f"{op.name} gives ({wanted}) and was replaced by ({given})")
 
 
-def _operands_inside(op: Op) -> list[Value]:
-    if not op.regions:
-        return op.operands
-    return [v for inner in op.walk() for v in inner.operands]
-
-
 def _drop_unused(created: list[Op]) -> None:
     """Remove what a pattern created before it found that it does not apply."""
     for op in reversed(created):
@@ -361,7 +357,7 @@ def _evaluated(op: DeclaredOp) -> tuple[Any, ...] | None:
     if any(_lanes_of(v.type) > FOLDED_LANES for v in (*op.operands, *op.results)):
         return None
     found = _as_tuple(op.evaluate(*[source.evaluate() for source in sources]))
-    compact = tuple(map(_compact, found))
+    compact = tuple(without_repeats(np.asarray(value)) for value in found)
     if any(np.size(value) > KEPT_LANES for value in compact):
         return None
     return compact
@@ -382,13 +378,3 @@ def _lanes_of(t: Type) -> int:
 
 def _as_tuple(found: Any) -> tuple[Any, ...]:
     return found if isinstance(found, tuple) else (found,)
-
-
-def _compact(value: Any) -> Any:
-    """Return one lane when all have the same bits."""
-    array = np.ascontiguousarray(value)
-    if array.size < 2:
-        return value
-    first = array.reshape(-1)[0]
-    raw = array.reshape(-1).view(np.uint8).reshape(array.size, -1)
-    return first if bool((raw == raw[0]).all()) else array

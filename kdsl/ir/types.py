@@ -253,8 +253,8 @@ def like(t: Type, element: ScalarType) -> Type:
 class DType:
     """An element type as kernel authors name it.
 
-    ``kind`` is "b" (bool), "i", "u", "f" or "x" (index). ``type`` is the signless IR type. ``numpy`` is
-    how arrays hold it; ``dlpack`` is its DLPack type code.
+    ``kind`` is "b" (bool), "i", "u", "f" or "x" (index). ``type`` is the signless IR type.
+    ``numpy`` is how arrays hold it; ``dlpack`` is its DLPack type code.
     """
 
     name: str
@@ -307,7 +307,7 @@ def _dtype_rows() -> dict[str, DType]:
         ("f8e5m2", "f", 8, F8E5M2, ml_dtypes.float8_e5m2, 12),
         ("index", "x", 64, INDEX, np.int64, 0),
     ]
-    return {r[0]: DType(r[0], r[1], r[2], r[3], np.dtype(r[4]), r[5]) for r in rows}  # type: ignore[call-overload]
+    return {r[0]: DType(r[0], r[1], r[2], r[3], np.dtype(r[4]), r[5]) for r in rows}
 
 
 DTYPES: dict[str, DType] = _dtype_rows()

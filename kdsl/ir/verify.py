@@ -1,7 +1,7 @@
-"""The verifier: structure, use lists, declared counts and types, attributes, dominance, then ops' own rules.
+"""The verifier: structure, use lists, counts and types, attributes, dominance, ops' own rules.
 
-It runs after every pass in tests, so it must be cheap: types are interned, and what a declaration says about
-one combination of op class and types is checked once in a process.
+It runs after every pass in tests, so it must be cheap: types are interned, and what a declaration
+says about one combination of op class and types is checked once in a process.
 """
 
 from __future__ import annotations

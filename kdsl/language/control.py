@@ -283,10 +283,8 @@ class ForLoop(LoopBase):
         for _ in range(MAX_ATTEMPTS):
             self.block = Block([INDEX])
             self.control = lower, upper, step
-            # enter() opens the block after it has made the initial values outside.
-            self.pending = index_of
-            counter = Counter(self)
-            yield counter.value()
+            self.scope = self.trace.open(self.block, self.construct)
+            yield index_of(wrap(self.block.args[0], INDEX_DTYPE))
             if self.done:
                 return
         raise self._mismatch(self.names[0], "undecided", "of changing type")
@@ -295,15 +293,11 @@ class ForLoop(LoopBase):
         """Begin the body: return what the carried names are in it."""
         if not self.traced:
             return values
-        trace = self.trace
-        trace.close(self.scope)
         if self.carried is None:
             self.carried = Carried(self.names, values)
-        self.starts = self.carried.inits()
+        with self.trace.outside(self.scope):
+            self.starts = self.carried.inits()
         self.carried.inits_types = [v.ir.type for v in self.starts]
-        trace.scope = self.scope
-        self.scope.closed = False
-        trace.builder.block, trace.builder.anchor = self.block, None
         self.args = self.carried.arguments(self.block)
         return self.carried.rebuilt(list(self.args))
 
@@ -338,19 +332,6 @@ class ForLoop(LoopBase):
     def result(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return what the names are after the loop."""
         return self.finished if self.traced else values
-
-
-class Counter:
-    """The loop's index, made when its block is open."""
-
-    def __init__(self, loop: ForLoop) -> None:
-        self.loop = loop
-
-    def value(self) -> Any:
-        """Open the body and return the index."""
-        loop = self.loop
-        loop.scope = loop.trace.open(loop.block, loop.construct)
-        return loop.pending(wrap(loop.block.args[0], INDEX_DTYPE))
 
 
 def _plain_iterator(iterable: Any) -> Iterable[Any]:

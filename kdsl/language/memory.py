@@ -477,7 +477,7 @@ class Tensor(Memory, Operators):
         given = list(items) if isinstance(items, tuple) else [items]
         free = self.open_dims
         used = sum(1 for g in given if g is not Ellipsis)
-        if used > len(free) or given.count(Ellipsis) > 1:
+        if used > len(free) or len(given) - used > 1:
             raise self._rank_error(used)
         at = next((k for k, g in enumerate(given) if g is Ellipsis), len(given))
         given = given[:at] + [slice(None)] * (len(free) - used) + given[at + 1 :]
@@ -513,7 +513,7 @@ class Tensor(Memory, Operators):
         return as_index(item, "a tensor's index")
 
     def _slice(self, dim: int, item: slice) -> Span | None:
-        if item == slice(None):
+        if item.start is None and item.stop is None and item.step is None:
             return None
         extent = self.extents[dim]
         example = "use kd.span(i, BLOCK)"

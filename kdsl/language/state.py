@@ -87,6 +87,18 @@ class Trace:
         self.scope = scope.parent
         self.builder.block, self.builder.anchor = self.scope.block, None
 
+    @contextmanager
+    def outside(self, scope: Scope) -> Iterator[None]:
+        """Fill the block around ``scope`` for the length of a ``with`` block."""
+        assert scope.parent is not None
+        self.scope = scope.parent
+        self.builder.block, self.builder.anchor = self.scope.block, None
+        try:
+            yield
+        finally:
+            self.scope = scope
+            self.builder.block, self.builder.anchor = scope.block, None
+
     # ------------------------------------------------------------------------------- names
 
     def dim(self, name: str) -> Any:
@@ -184,24 +196,24 @@ def where() -> Location | None:
 # ----------------------------------------------------------------------------------------- ops
 
 
-def emit(kind: type[Any], *operands: Any, types: Any = None, **attributes: Any) -> Any:
+def emit(op: type[Any], /, *operands: Any, types: Any = None, **attributes: Any) -> Any:
     """Create an op at the user's line and return its result (a tuple of several)."""
-    trace = current(kind.__name__)
+    trace = current(op.__name__)
     builder = trace.builder
-    builder.loc = trace.location(2)
-    return builder.create(kind, *operands, types=types, **attributes)
+    made = op.make(*operands, types=types, loc=trace.location(2), **attributes)
+    builder.block.insert_before(builder.anchor, made)
+    return made.results[0] if len(made.results) == 1 else tuple(made.results) or None
 
 
-def emit_op(kind: type[Any], *operands: Any, types: Any = None, regions: Any = (), **attributes: Any) -> Any:
+def emit_op(
+    op: type[Any], /, *operands: Any, types: Any = None, regions: Any = (), **attributes: Any
+) -> Any:
     """Create an op at the user's line and return it; attribute names may hold dots."""
-    trace = current(kind.__name__)
+    trace = current(op.__name__)
     builder = trace.builder
-    builder.loc = trace.location(2)
-    dotted = {k: v for k, v in attributes.items() if "." in k}
-    plain = {k: v for k, v in attributes.items() if "." not in k}
-    op = builder.add(kind, *operands, types=types, regions=regions, **plain)
-    op.attributes.update(dotted)
-    return op
+    loc = trace.location(2)
+    made = op.make(*operands, types=types, regions=regions, loc=loc, **attributes)
+    return builder.block.insert_before(builder.anchor, made)
 
 
 def remove_unused(block: Block) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from kdsl.dialects.arith import constant_of
@@ -10,7 +10,7 @@ from kdsl.dialects.memref import Load, Store
 from kdsl.dialects.scf import PARALLEL, STAGES, TAIL, UNROLL, VECTORIZE, For
 from kdsl.ir.core import Block, Module, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
-from kdsl.ir.types import ScalarType, element_type
+from kdsl.ir.types import INDEX, ScalarType, element_type
 from kdsl.passes.aliasing import may_alias
 from kdsl.passes.explain import explain, place
 from kdsl.passes.manager import Pass
@@ -39,36 +39,27 @@ class FuseElementwise(Pass):
 
     def _fuse_block(self, block: Block, function: Op) -> bool:
         changed = False
-        loop = next_loop(block.first)
+        loop = _next_loop(block.first)
         while loop is not None:
-            following = self._partner(loop)
-            if following is None:
-                loop = next_loop(loop.next)
-                continue
-            why = why_apart(loop, following, self.max_ops)
-            if why is not None:
-                explain(function, f"{place(following)}: not fused: {why}")
-                loop = following
-                continue
-            explain(function, f"{place(following)}: fused with the loop before, {place(loop)}")
-            loop = fuse(loop, following)
-            changed = True
+            group = Group(loop)
+            following = group.next_loop()
+            while following is not None:
+                why = group.why_apart(following, self.max_ops)
+                if why is not None:
+                    explain(function, f"{place(following)}: not fused: {why}")
+                    break
+                before = group.loops[-1]
+                explain(
+                    function, f"{place(following)}: fused with the loop before, {place(before)}"
+                )
+                group.add(following)
+                following = group.next_loop()
+            changed |= len(group.loops) > 1
+            loop = _next_loop(group.fuse().next)
         return changed
 
-    @staticmethod
-    def _partner(loop: For) -> For | None:
-        """Return the next loop when only pure ops that do not read ``loop`` stand between."""
-        op = loop.next
-        while op is not None and not (isinstance(op, For) and is_independent(op)):
-            if not (isinstance(op, DeclaredOp) and op.is_pure):
-                return None
-            if loop.results and any(v in loop.results for o in op.walk() for v in o.operands):
-                return None
-            op = op.next
-        return op if isinstance(op, For) else None
 
-
-def next_loop(op: Op | None) -> For | None:
+def _next_loop(op: Op | None) -> For | None:
     """Return the first loop with independent turns from ``op`` on."""
     while op is not None and not (isinstance(op, For) and is_independent(op)):
         op = op.next
@@ -90,36 +81,115 @@ def _blocks(op: Op) -> Iterator[Block]:
 
 SCHEDULE = (VECTORIZE, TAIL, PARALLEL, UNROLL, STAGES)
 """What the loops must agree on."""
-Access = tuple[Value, tuple[Value, ...], bool]
-"""A buffer, its indices, and whether it is written."""
+COUNTER = Value(INDEX, "counter")
+"""Stands for any loop's counter among indices."""
 
 
-def why_apart(
-    first: For, second: For, max_ops: int, own: Collection[Value] = ()
-) -> str | None:
-    """Return why two loops cannot become one, or None; buffers in ``own`` overlap no others."""
-    bounds = zip(first.operands[:3], second.operands[:3], strict=True)
-    if not all(_is_same(mine, theirs) for mine, theirs in bounds):
-        return "the loops do not run over the same range"
-    for key in SCHEDULE:
-        if first.attributes.get(key, ...) != second.attributes.get(key, ...):
-            return "the loops ask for different schedules"
-    if first.results and any(v in first.results for op in second.walk() for v in op.operands):
-        return "the second needs the finished result of the first"
-    if len(first.body) + len(second.body) > max_ops:
-        return f"the body would hold more than {max_ops} ops"
-    mine_all, theirs_all = accesses(first), accesses(second)
-    if mine_all is None or theirs_all is None:
-        return "a loop holds more than plain loads and stores"
-    by_type: dict[ScalarType, list[Access]] = {}
-    for mine in mine_all:
-        by_type.setdefault(element_type(mine[0].type), []).append(mine)
-    for theirs in theirs_all:
-        for mine in by_type.get(element_type(theirs[0].type), ()):
-            meet = (mine[2] or theirs[2]) and may_alias(mine[0], theirs[0], own)
-            if meet and not _same_element(first, mine, second, theirs):
-                return "a turn touches an element that another turn writes"
-    return None
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Elements that the turns of a loop load or store."""
+
+    buffer: Value
+    indices: tuple[Value, ...]
+    writes: bool
+
+
+class Group:
+    """Neighbouring loops that become one; buffers in ``own`` overlap no others."""
+
+    def __init__(self, first: For, own: Collection[Value] = ()) -> None:
+        self.loops = [first]
+        self.own = own
+        self.size = len(first.body)
+        self.results: set[Value] = set(first.results)
+        self.accesses: dict[ScalarType, dict[Access, None]] = {}
+        found = accesses(first)
+        self.is_plain = found is not None
+        self._touch(found or [])
+
+    def next_loop(self) -> For | None:
+        """Return the next loop when only pure ops that do not read the results stand between."""
+        op = self.loops[-1].next
+        while op is not None and not (isinstance(op, For) and is_independent(op)):
+            if not (isinstance(op, DeclaredOp) and op.is_pure) or self._is_read_by(op):
+                return None
+            op = op.next
+        return op if isinstance(op, For) else None
+
+    def why_apart(self, loop: For, max_ops: int) -> str | None:
+        """Return why a loop cannot join, or None."""
+        first = self.loops[0]
+        bounds = zip(first.operands[:3], loop.operands[:3], strict=True)
+        if not all(_is_same(mine, theirs) for mine, theirs in bounds):
+            return "the loops do not run over the same range"
+        for key in SCHEDULE:
+            if first.attributes.get(key, ...) != loop.attributes.get(key, ...):
+                return "the loops ask for different schedules"
+        if self._is_read_by(loop):
+            return "the second needs the finished result of the first"
+        if self.size + len(loop.body) > max_ops:
+            return f"the body would hold more than {max_ops} ops"
+        found = accesses(loop)
+        if found is None or not self.is_plain:
+            return "a loop holds more than plain loads and stores"
+        for theirs in found:
+            for mine in self.accesses.get(element_type(theirs.buffer.type), ()):
+                if self._collide(mine, theirs):
+                    return "a turn touches an element that another turn writes"
+        return None
+
+    def _collide(self, mine: Access, theirs: Access) -> bool:
+        """Return whether different turns may touch one element, and one of them writes it."""
+        return (
+            (mine.writes or theirs.writes)
+            and may_alias(mine.buffer, theirs.buffer, self.own)
+            and not _only_in_one_turn(mine, theirs)
+        )
+
+    def add(self, loop: For) -> None:
+        """Take a loop into the group; ``why_apart`` must have found nothing."""
+        self.loops.append(loop)
+        self.size += len(loop.body) - 1
+        self.results.update(loop.results)
+        self._touch(accesses(loop) or [])
+
+    def _touch(self, found: list[Access]) -> None:
+        for each in found:
+            self.accesses.setdefault(element_type(each.buffer.type), {})[each] = None
+
+    def _is_read_by(self, op: Op) -> bool:
+        return bool(self.results) and any(
+            not self.results.isdisjoint(inner.operands) for inner in op.walk()
+        )
+
+    def fuse(self) -> For:
+        """Make one loop of the group, at the place of the last one; return it."""
+        if len(self.loops) == 1:
+            return self.loops[0]
+        first, last = self.loops[0], self.loops[-1]
+        body = _joined_body(self.loops)
+        _pass_on_values(body, self.own)
+        region = first.regions.pop()
+        region.parent = None
+        inits = [v for loop in self.loops for v in loop.inits]
+        made = For.make(
+            *first.operands[:3],
+            inits,
+            types=[v.type for v in inits],
+            regions=[region],
+            loc=last.loc,
+        )
+        made.attributes.update(first.attributes)
+        assert last.parent is not None
+        last.parent.insert_before(last, made)
+        old = [r for loop in self.loops for r in loop.results]
+        for result, new in zip(old, made.results, strict=True):
+            result.replace_by(new)
+        for loop in self.loops:
+            loop.regions.clear()
+            loop.erase()
+        assert isinstance(made, For)
+        return made
 
 
 def accesses(loop: For) -> list[Access] | None:
@@ -128,27 +198,22 @@ def accesses(loop: For) -> list[Access] | None:
     None when it has other effects or inner regions.
     """
     found: dict[Access, None] = {}
+    counter = loop.induction
     for op in loop.body:
-        if isinstance(op, Load):
-            found[op.source, tuple(op.indices), False] = None
-        elif isinstance(op, Store):
-            found[op.target, tuple(op.indices), True] = None
+        if isinstance(op, Load | Store):
+            indices = tuple([COUNTER if v is counter else v for v in op.indices])
+            buffer = op.source if isinstance(op, Load) else op.target
+            found[Access(buffer, indices, isinstance(op, Store))] = None
         elif op.regions or not (isinstance(op, DeclaredOp) and op.is_pure):
             return None
     return list(found)
 
 
-def _same_element(first: For, mine: Access, second: For, theirs: Access) -> bool:
+def _only_in_one_turn(mine: Access, theirs: Access) -> bool:
     """Return whether turn i of both loops touches one element, which no other turn touches."""
-    if len(mine[1]) != len(theirs[1]):
+    if len(mine.indices) != len(theirs.indices) or COUNTER not in mine.indices:
         return False
-    meets = False
-    for x, y in zip(mine[1], theirs[1], strict=True):
-        if x is first.induction and y is second.induction:
-            meets = True
-        elif not _is_same(x, y):
-            return False
-    return meets
+    return all(_is_same(x, y) for x, y in zip(mine.indices, theirs.indices, strict=True))
 
 
 def _is_same(x: Value, y: Value) -> bool:
@@ -162,40 +227,28 @@ def _is_same(x: Value, y: Value) -> bool:
 # ---------------------------------------------------------------------------------------- fusion
 
 
-def fuse(first: For, second: For, own: Collection[Value] = ()) -> For:
-    """Put the body of ``first`` before that of ``second``.
-
-    Return the one loop, at the place of the second.
-    """
-    yields_first, yields_second = first.yields, second.yields
-    inits = [*first.inits, *second.inits]
-    body = first.body
-    second.induction.replace_by(first.induction)
-    for inside in second.carried:
-        inside.replace_by(body.add_argument(inside.type, inside.name))
-    yielded = [*yields_first.operands, *yields_second.operands]
-    yields_first.erase()
-    for op in list(second.body):
-        second.body.remove(op)
-        body.append(op)
-    yields_second.set_operands(yielded)
-    _pass_on_values(body, own)
-    region = first.regions.pop()
-    region.parent = None
-    attributes = dict(first.attributes)
-    bounds = (first.lower, first.upper, first.step)
-    made = For.make(*bounds, inits, types=[v.type for v in inits], regions=[region], loc=second.loc)
-    made.attributes.update(attributes)
-    assert second.parent is not None
-    second.parent.insert_before(second, made)
-    outs = [*first.results, *second.results]
-    for old, new in zip(outs, made.results, strict=True):
-        old.replace_by(new)
-    first.erase()
-    second.regions.clear()
-    second.erase()
-    assert isinstance(made, For)
-    return made
+def _joined_body(loops: Sequence[For]) -> Block:
+    """Move all bodies into the first one; it yields what all of them yield."""
+    body = loops[0].body
+    counter = loops[0].induction
+    yields = [loop.yields for loop in loops]
+    for loop in loops[1:]:
+        loop.induction.replace_by(counter)
+        for inside in loop.carried:
+            inside.replace_by(body.add_argument(inside.type, inside.name))
+    yielded = [v for each in yields for v in each.operands]
+    last = yields[-1]
+    for each in yields:
+        each.detach()
+    for loop in loops[1:]:
+        for op in list(loop.body):
+            loop.body.remove(op)
+            body.append(op)
+    for each in yields[:-1]:
+        each.drop_uses()
+    body.append(last)
+    last.set_operands(yielded)
+    return body
 
 
 def _pass_on_values(body: Block, own: Collection[Value]) -> None:

@@ -16,7 +16,7 @@ from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.types import function as function_type
 from kdsl.passes.aliasing import may_alias
 from kdsl.passes.explain import EXPLAIN, explain
-from kdsl.passes.fuse_elementwise import fuse, why_apart
+from kdsl.passes.fuse_elementwise import Group
 from kdsl.passes.manager import Pass
 from kdsl.passes.parallel import (
     functions_by_name,
@@ -79,19 +79,22 @@ class _Joiner:
         if loops[0] is None or loops[1] is None:
             return None
         names = f"{a.sym_name} and {b.sym_name}"
-        size = len(loops[0].body) + len(loops[1].body)
-        if size > self.max_ops:
-            why: str | None = f"the body would hold more than {self.max_ops} ops"
-        else:
-            joined, args = _both_bodies(a, b, first, second)
-            own = _own_buffers(joined, args)
-            why = _why_apart(joined, self.max_ops, own)
-            if why is not None:
-                joined.drop_uses()
+        if len(loops[0].body) + len(loops[1].body) > self.max_ops:
+            explain(
+                function, f"{names}: not fused: the body would hold more than {self.max_ops} ops"
+            )
+            return None
+        joined, args = _both_bodies(a, b, first, second)
+        own = _own_buffers(joined, args)
+        one, other = _loops(joined)
+        group = Group(one, own)
+        why = _why_not_before(joined, one, own) or group.why_apart(other, self.max_ops)
         if why is not None:
+            joined.drop_uses()
             explain(function, f"{names}: not fused: {why}")
             return None
-        _fuse_loops(joined, own)
+        group.add(other)
+        group.fuse()
         joined.attributes["sym_name"] = self.free_name(f"{a.sym_name}.{b.sym_name}")
         explain(function, f"{names}: fused into {joined.sym_name}")
         return self.replace(first, second, joined, args)
@@ -188,17 +191,13 @@ def _is_parallel(op: Op) -> bool:
     return isinstance(op, For) and PARALLEL in op.attributes
 
 
-def _why_apart(joined: Func, max_ops: int, own: Collection[Value]) -> str | None:
-    first, second = _loops(joined)
+def _why_not_before(joined: Func, first: For, own: Collection[Value]) -> str | None:
+    """Return why what the second kernel does before its loop cannot be done before the first."""
     written = written_buffers(first)
     loads = [op.source for op in joined.body if isinstance(op, Load)]
     if any(may_alias(source, v, own) for source in loads for v in written):
         return "the second loads before its loop what the first writes"
-    return why_apart(first, second, max_ops, own)
-
-
-def _fuse_loops(joined: Func, own: Collection[Value]) -> None:
-    fuse(*_loops(joined), own)
+    return None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kdsl.errors import (
@@ -21,6 +21,7 @@ from kdsl.errors import (
 from kdsl.ir.core import Module
 from kdsl.ir.signature import Signature
 from kdsl.runtime.checks import Checked
+from kdsl.runtime.packing import Pack, packer
 from kdsl.runtime.views import View, view_of
 from kdsl.settings import settings
 
@@ -88,7 +89,7 @@ class Prepared:
     checked: Checked
     traced: Traced
     compiled: Any
-    keep: list[Any] = field(default_factory=list)
+    pack: Pack | None
 
 
 class Bound:
@@ -121,12 +122,13 @@ def status_error(name: str, status: int) -> Exception:
 class Launcher:
     """All specializations of one kernel; made on its first call."""
 
-    __slots__ = ("_consts", "_enter", "_fixed", "_prepared", "kernel")
+    __slots__ = ("_consts", "_enter", "_fixed", "_latest", "_prepared", "kernel")
 
     def __init__(self, kernel: Launchable, enter: Enter) -> None:
         self.kernel = kernel
         self._enter = enter
         self._prepared: dict[Any, Prepared] = {}
+        self._latest: dict[Any, Prepared] = {}
         self._consts = tuple(kernel.consts)
         self._fixed: dict[str, list[int]] = {}
         for name, axis in kernel.fixed_axes:
@@ -139,10 +141,19 @@ class Launcher:
         if settings.interpret:
             return self._interpret(args, kwargs, grid)
         values, consts, made = self._arguments(args, kwargs)
-        words = [] if grid is None else list(grid_sizes(self.kernel.name, grid))
-        prepared, values = self._find(values, consts, grid is not None)
-        keep: list[Any] = []
-        prepared.checked.slots(values, words, keep)
+        sizes = () if grid is None else grid_sizes(self.kernel.name, grid)
+        latest = self._latest.get((consts, len(sizes)))
+        if latest is not None and latest.pack is not None:
+            slots = _pack(latest.pack, (*sizes, *values))
+            if slots is not None:
+                status = latest.call(slots.buffer_info()[0])
+                if status:
+                    raise status_error(self.kernel.name, status)
+                return _returned(made)
+        prepared, views = self._find(values, consts, grid is not None)
+        words, keep = list(sizes), []
+        prepared.checked.slots(views, words, keep)
+        self._latest[consts, len(sizes)] = prepared
         slots = array("q", words)
         status = prepared.call(slots.buffer_info()[0])
         if status:
@@ -250,7 +261,8 @@ class Launcher:
         traced = self.kernel.specialize(self._request(views, consts, gridded))
         signature, entry = traced.signature, traced.entry
         call, compiled = self._enter(traced.module, entry)
-        return Prepared(call, Checked(signature), traced, compiled)
+        pack = packer(signature, tuple(v is not None for v in views), GRID_AXES * gridded)
+        return Prepared(call, Checked(signature), traced, compiled, pack)
 
     def _request(self, views: list[Any], consts: tuple[Any, ...], gridded: bool) -> Request:
         named = dict(zip(self.kernel.parameters, views, strict=True))
@@ -284,6 +296,14 @@ class Launcher:
         sizes = [] if grid is None else list(grid_sizes(self.kernel.name, grid))
         interpret(traced.module, traced.entry, [*sizes, *given])
         return _returned(made)
+
+
+def _pack(pack: Pack, values: tuple[Any, ...]) -> array[int] | None:
+    """Pack the quick way; numbers that have no place in their dtype go the slow way too."""
+    try:
+        return pack(*values)
+    except (OverflowError, ZeroDivisionError):
+        return None
 
 
 def _returned(made: list[Any]) -> Any:

@@ -1,8 +1,9 @@
 """Well-typed modules made up from the op registry, driven by any source of choices.
 
-``Generator(choose)`` asks ``choose(options)`` for every decision: a seeded ``random.Random().choice`` gives samples,
-hypothesis gives shrinking ones (``kdsl.testing.strategies``). What it makes may also be run: indices are in
-bounds, divisors are not zero, shifts are shorter than the width.
+``Generator(choose)`` asks ``choose(options)`` for every decision: a seeded
+``random.Random().choice`` gives samples, hypothesis gives shrinking ones
+(``kdsl.testing.strategies``). What it makes may also be run: indices are in bounds, divisors are
+not zero, shifts are shorter than the width.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kdsl.dialects import arith, cf, func, kdsl, math, memref, scf, vector
-from kdsl.ir.attributes import Opaque
+from kdsl.ir.attributes import Opaque, Symbol
 from kdsl.ir.builder import Builder
-from kdsl.ir.core import Module, Value
+from kdsl.ir.core import Block, Module, Region, Value
 from kdsl.ir.define import REGISTRY, Elementwise, Op
 from kdsl.ir.types import (
     BF16,
@@ -34,6 +35,7 @@ from kdsl.ir.types import (
     ShapedType,
     Type,
     element_type,
+    function,
     like,
     tensor,
 )
@@ -128,19 +130,23 @@ class Generator:
         found: T = self.choose(options)
         return found
 
+    def chance(self) -> bool:
+        """Choose yes or no."""
+        return self.pick((True, False))
+
     def constant(self, kind: Type, choices: Sequence[Any] | None = None) -> Value:
         element = element_type(kind)
         if choices is None:
             choices = FLOATS if element.kind == "f" else (0, 1) if element is I1 else INTEGERS
         number: Any = self.pick(choices)
-        if isinstance(kind, ShapedType) and self.pick((True, False)):
+        if isinstance(kind, ShapedType) and self.chance():
             lanes = np.array([choices[(i * 5 + 3) % len(choices)] for i in range(kind.size)])
             number = lanes.reshape(kind.shape)
         return arith.constant(self.b, number, kind)
 
     def index(self) -> Value:
         """Return an index from 0 to 7, in bounds of every buffer with room for ``LANES``."""
-        if self.indices and self.pick((True, False)):
+        if self.indices and self.chance():
             return self.pick(self.indices)
         return arith.index_constant(self.b, self.pick((0, 1, 5, 7)))
 
@@ -156,7 +162,7 @@ class Generator:
         """Return some values from the function and hand over the module."""
         returned = self.pool[-3:]
         self.b.add(func.Return, returned)
-        self.function.attributes["function_type"] = func.function(
+        self.function.attributes["function_type"] = function(
             self.function.type.inputs, tuple(v.type for v in returned)
         )
         return self.module
@@ -182,7 +188,7 @@ class Generator:
         self.add(kind)
 
     def lanewise(self, kind: type[Op]) -> Any:
-        """Add an op whose declaration says everything: elementwise, ``same_as``, inferred results."""
+        """Add an op whose declaration says everything: elementwise, with inferred results."""
         fields = kind.operand_fields
         first = self.pick([t for t in self.types if fields[0].constraint.accepts(t)])
         operands = []
@@ -226,6 +232,9 @@ class Generator:
         return [self.pick(self.types) for _ in range(self.pick((0, 1, 2)))]
 
 
+# ------------------------------------------------------------------------------------ control flow
+
+
 def _for(g: Generator, depth: int) -> Any:
     lower, upper, step = (g.constant(INDEX, c) for c in ((0, 1), (0, 4, 7), (1, 3)))
     kinds = g.carried_types()
@@ -237,10 +246,8 @@ def _for(g: Generator, depth: int) -> Any:
 
 
 def _if(g: Generator, depth: int) -> Any:
-    from kdsl.ir.core import Block, Region
-
     kinds = g.carried_types()
-    otherwise = Region([Block()]) if kinds or g.pick((True, False)) else Region()
+    otherwise = Region([Block()]) if kinds or g.chance() else Region()
     made = g.b.add(scf.If, g.value(I1), types=kinds, regions=[Region([Block()]), otherwise])
     for region in made.regions:
         for block in region.blocks:
@@ -250,8 +257,6 @@ def _if(g: Generator, depth: int) -> Any:
 
 def _while(g: Generator, depth: int) -> Any:
     """Count down from a small number, with whatever happens in between."""
-    from kdsl.ir.core import Block, Region
-
     before, after = Block([I32]), Block([I32])
     start = g.constant(I32, (0, 1, 3))
     made = g.b.add(scf.While, [start], types=[I32], regions=[Region([before]), Region([after])])
@@ -309,6 +314,12 @@ def _dim(g: Generator) -> Any:
     axis = arith.index_constant(g.b, g.pick(range(kind.rank)))
     # The size itself is no safe index.
     g.b.create(memref.Dim, source, axis)
+
+
+def _address(g: Generator) -> Any:
+    source, _, at = _buffer(g)
+    # Where memory lies differs from run to run.
+    g.b.create(kdsl.Address, source, at)
 
 
 def _alloc(g: Generator) -> Any:
@@ -411,8 +422,8 @@ def _reduction(g: Generator) -> Any:
 
 def _shuffle(g: Generator) -> Any:
     kind = vector_type(LANES, g.pick((F32, I32)))
-    mask = list(g.pick(((0, 8, 1, 9, 2, 10, 3, 11), (7, 6, 5, 4, 3, 2, 1, 0))))
-    return g.b.create(vector.Shuffle, g.value(kind), g.value(kind), mask=mask)
+    mask = g.pick(((0, 8, 1, 9, 2, 10, 3, 11), (7, 6, 5, 4, 3, 2, 1, 0)))
+    return g.b.create(vector.Shuffle, g.value(kind), g.value(kind), mask=[*mask])
 
 
 def _extract(g: Generator) -> Any:
@@ -456,8 +467,6 @@ def _launch(g: Generator) -> Any:
 
 
 def _helper(g: Generator, name: str, kind: Type) -> Any:
-    from kdsl.ir.attributes import Symbol
-
     if all(f.attributes["sym_name"] != name for f in g.module.functions):
         made = func.Func.empty(name, (kind,), (kind,), sym_visibility="private")
         Builder(made.body).add(func.Return, [made.body.args[0]])
@@ -466,8 +475,6 @@ def _helper(g: Generator, name: str, kind: Type) -> Any:
 
 
 def _kernel(g: Generator, name: str) -> Any:
-    from kdsl.ir.attributes import Symbol
-
     if all(f.attributes["sym_name"] != name for f in g.module.functions):
         made = func.Func.empty(name, (BUFFERS["x"], F32), names=("x", "a"))
         made.attributes[func.KERNEL] = None
@@ -605,6 +612,7 @@ RECIPES: dict[type[Op], Callable[[Generator], Any]] = {
     kdsl.ProgramId: lambda g: g.b.create(kdsl.ProgramId, axis=g.pick((0, 1, 2))),
     kdsl.NumPrograms: lambda g: g.b.create(kdsl.NumPrograms, axis=g.pick((0, 1, 2))),
     kdsl.Print: _print,
+    kdsl.Address: _address,
     kdsl.LoadTile: _load_tile,
     kdsl.StoreTile: _store_tile,
     kdsl.Gather: _tile_gather,
@@ -632,8 +640,14 @@ PARTS_OF_OTHERS: tuple[type[Op], ...] = (
 """Ops that come with the recipe of another op."""
 
 _NOT_RANDOM = (kdsl.Print, kdsl.Launch, math.Erf)
+
+
+def _is_random(kind: type[Op]) -> bool:
+    return kind not in _NOT_RANDOM and kind.__module__.startswith("kdsl.dialects.")
+
+
 _COMMON: tuple[type[Op], ...] = (
-    *(k for k in REGISTRY.values() if Elementwise in k.traits and k not in _NOT_RANDOM),
+    *(k for k in REGISTRY.values() if Elementwise in k.traits and _is_random(k)),
     *CONTROL,
     arith.Constant,
     cf.Assert,
@@ -648,7 +662,7 @@ LANE_KINDS: tuple[type[Op], ...] = (
 )
 TILE_KINDS: tuple[type[Op], ...] = (
     *_COMMON,
-    *(k for k in RECIPES if k.name.startswith("kdsl.") and k not in _NOT_RANDOM),
+    *(k for k in RECIPES if k.name.startswith("kdsl.") and _is_random(k)),
 )
 
 

@@ -1,7 +1,8 @@
 """Outside judges of modules: mlir-opt, xDSL and mlir-cpu-runner, as functions on text.
 
 Each skips the calling test when its tool is missing (fails it under KDSL_REQUIRE_JUDGES=1).
-``KDSL_MLIR_DIR`` names a folder of MLIR 19 tools; otherwise PATH and LLVM's own folders are searched.
+``KDSL_MLIR_DIR`` names a folder of MLIR 19 tools; otherwise LLVM's own folders, then PATH, are
+searched.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -102,9 +104,7 @@ def _with_counts(text: str) -> str:
 
 
 def mlir_opt_accepts_each(texts: Sequence[str]) -> list[bool]:
-    """Return mlir-opt's verdict on each of many modules, in as many threads as there are processors."""
-    from concurrent.futures import ThreadPoolExecutor
-
+    """Return mlir-opt's verdict on each of many modules, a few at a time."""
     tool("mlir-opt")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return [verdict.accepted for verdict in pool.map(mlir_opt, texts)]
@@ -113,8 +113,8 @@ def mlir_opt_accepts_each(texts: Sequence[str]) -> list[bool]:
 XDSL_SCALARS_ONLY = frozenset(
     f"arith.{name}"
     for name in (
-        "cmpf", "cmpi", "fptosi", "fptoui", "index_cast", "index_castui", "select", "sitofp",
-        "trunci", "uitofp",
+        "cmpf", "cmpi", "extsi", "extui", "fptosi", "fptoui", "index_cast", "index_castui",
+        "select", "sitofp", "trunci", "uitofp",
     )
 )  # fmt: skip
 """Ops whose xDSL declaration knows scalars only, where upstream takes vectors and tensors too."""

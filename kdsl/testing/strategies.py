@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from kdsl.dialects import arith, func
 from kdsl.ir.attributes import Symbol
 from kdsl.ir.core import Block, Module, Op, Value
-from kdsl.ir.define import Elementwise, Terminator
+from kdsl.ir.define import DATA, Elementwise, Terminator
 from kdsl.ir.define import Op as DeclaredOp
-from kdsl.ir.types import F64, I8
-from kdsl.testing.generate import Choose, Generator
+from kdsl.ir.types import F64, I1, I8
+from kdsl.testing.generate import LANE_TYPES, Choose, Generator
 
 MOST_OPS = 12
 
@@ -41,11 +41,12 @@ def faulty_modules(draw: st.DrawFn, tiles: bool = False) -> tuple[str, Module]:
 
 @st.composite
 def mutated_modules(draw: st.DrawFn) -> Module:
-    """Draw a module in which one operand is any other value: still valid, or not."""
+    """Draw a module with one operand, result type or attribute changed: still valid, or not."""
     choose = chooser(draw)
     module = draw(modules())
-    op = choose([op for op in _inner(module) if op.operands])
-    op.set_operand(choose(range(len(op.operands))), choose(_values(module)))
+    possible = [m for m in MUTATIONS if m[0](module)]
+    find, change = choose(possible)
+    change(choose(find(module)), choose)
     return module
 
 
@@ -87,9 +88,7 @@ def _lanewise(module: Module) -> list[Op]:
 
 
 def _terminators(module: Module) -> list[Op]:
-    return [
-        op for op in _inner(module) if isinstance(op, DeclaredOp) and Terminator in op.traits
-    ]
+    return [op for op in _inner(module) if isinstance(op, DeclaredOp) and Terminator in op.traits]
 
 
 def _used_in_place(module: Module) -> list[Op]:
@@ -206,7 +205,7 @@ def _value_leaked(op: Op, choose: Choose) -> None:
 
 def _keep(block: Block, after: Op, value: Value) -> None:
     """Read a value after an op, by something that takes any type."""
-    true = arith.Constant.make(types=[arith.I1], value=True)
+    true = arith.Constant.make(types=[I1], value=True)
     reader = arith.Select.make(true.result, value, value)
     block.insert_after(after, true)
     block.insert_after(true, reader)
@@ -214,6 +213,44 @@ def _keep(block: Block, after: Op, value: Value) -> None:
 
 Find = Callable[[Module], list[Op]]
 Plant = Callable[[Op, Choose], None]
+
+
+def _any_operand(op: Op, choose: Choose) -> None:
+    module = _module_of(op)
+    op.set_operand(choose(range(len(op.operands))), choose(_values(module)))
+
+
+def _any_result_type(op: Op, choose: Choose) -> None:
+    choose(op.results).type = choose(LANE_TYPES)
+
+
+def _any_number(op: Op, choose: Choose) -> None:
+    names = [n for n, v in op.attributes.items() if type(v) is int]
+    op.attributes[choose(names)] = choose((-1, 0, 1, 9, 10, 15, 16, 64))
+
+
+def _with_results(module: Module) -> list[Op]:
+    return [op for op in _inner(module) if op.results]
+
+
+def _with_numbers(module: Module) -> list[Op]:
+    return [op for op in _inner(module) if any(type(v) is int for v in op.attributes.values())]
+
+
+def _module_of(op: Op) -> Module:
+    here: Op | None = op
+    while not isinstance(here, Module):
+        assert here is not None
+        here = here.parent_op
+    return here
+
+
+MUTATIONS: tuple[tuple[Find, Plant], ...] = (
+    (_with_operands, _any_operand),
+    (_with_results, _any_result_type),
+    (_with_numbers, _any_number),
+)
+"""Changes that may or may not break a module."""
 
 
 def _required_not_text(module: Module) -> list[Op]:
@@ -226,7 +263,7 @@ def _required_not_text(module: Module) -> list[Op]:
 
 
 def _leakable(module: Module) -> list[Op]:
-    return [op for op in _made_inside(module) if arith.DATA.accepts(op.results[0].type)]
+    return [op for op in _made_inside(module) if DATA.accepts(op.results[0].type)]
 
 
 FAULTS: dict[str, tuple[Find, Plant]] = {

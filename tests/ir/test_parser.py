@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sample_modules import SQUARES, squares
 
-import kdsl.dialects.all  # noqa: F401  (declares the ops)
+import kdsl.dialects.all
 from kdsl.dialects import arith
 from kdsl.errors import (
     ParseError,
@@ -182,7 +183,7 @@ def test_comments_and_blank_lines_are_skipped():
 
 FAULTS = [
     ("scf.yield", "scf.yeild", UnknownOpError, "'scf.yeild'", (13, 7)),
-    ("mulf\"(%4", "mulf\"(%9", UndefinedValueError, "%9 is never defined", (10, 25)),
+    ('mulf"(%4', 'mulf"(%9', UndefinedValueError, "%9 is never defined", (10, 25)),
     ("%5 = ", "%4 = ", RedefinedValueError, "%4 is defined twice", (10, 7)),
     ('"arith.mulf"', "arith.mulf", ParseError, "expected an op's name in quotes", (10, 12)),
     (": index}", ": indx}", UnknownTypeError, "'indx' is not a type", (4, 42)),
@@ -194,12 +195,20 @@ FAULTS = [
     ("{value = 0 : index}", "{value = 0.5 : index}", ParseError, "a number of type index", (4, 38)),
     ("{value = 0 : index}", "{value 0 : index}", ParseError, "','", (4, 36)),
     ("(%0, %n", "(%0 %n", ParseError, "',' or ')'", (7, 23)),
-    ('%4 = "memref.load"(%x, %i) :', '%4 = "memref.load"(%x, %i)[^bb1] :', ParseError, "no successors", (9, 33)),
-    ("-> f32\n      \"scf.yield\"", "f32\n      \"scf.yield\"", ParseError, "'->'", (12, 48)),
+    (
+        '%4 = "memref.load"(%x, %i) :',
+        '%4 = "memref.load"(%x, %i)[^bb1] :',
+        ParseError,
+        "no successors",
+        (9, 33),
+    ),
+    ('-> f32\n      "scf.yield"', 'f32\n      "scf.yield"', ParseError, "'->'", (12, 48)),
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "kind", "words", "place"), FAULTS, ids=[f[1] for f in FAULTS])
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "words", "place"), FAULTS, ids=[f[1] for f in FAULTS]
+)
 def test_a_fault_is_named_and_pointed_at(old, new, kind, words, place):
     text = SQUARES.replace(old, new, 1)
     assert text != SQUARES
@@ -212,14 +221,16 @@ def test_a_fault_is_named_and_pointed_at(old, new, kind, words, place):
     assert "^" in caught.value.render()
 
 
-@given(st.integers(0, len(SQUARES) - 1), st.integers(1, 12), st.sampled_from(["", "%", "(", "}", '"', "9", "é"]))
+@given(
+    st.integers(0, len(SQUARES) - 1),
+    st.integers(1, 12),
+    st.sampled_from(["", "%", "(", "}", '"', "9", "é"]),
+)
 @settings(deadline=None, max_examples=300)
 def test_damaged_text_is_read_or_refused_with_a_code(start, length, instead):
     text = SQUARES[:start] + instead + SQUARES[start + length :]
-    try:
+    with suppress(*(kind for _, _, kind, _, _ in FAULTS)):
         parse(text)
-    except (ParseError, UndefinedValueError, RedefinedValueError, UnknownOpError, UnknownTypeError):
-        pass
 
 
 def test_text_that_ends_early_is_refused():

@@ -41,12 +41,17 @@ ATTRIBUTES = [
     (Symbol("a b"), '@"a b"'),
     (Opaque("#arith.fastmath<contract>"), "#arith.fastmath<contract>"),
     (Dense(np.float32(1.5), vector(8, F32)), "dense<1.5> : vector<8xf32>"),
+    (Dense(np.array([2, 2, 2]), vector(3, I32)), "dense<2> : vector<3xi32>"),
+    (Dense(np.array([0.0, -0.0]), vector(2, F32)), "dense<[0.0, -0.0]> : vector<2xf32>"),
     (Dense(np.array([True, False]), vector(2, I1)), "dense<[true, false]> : vector<2xi1>"),
     (
         Dense(np.array([[1, 2], [3, -4]]), tensor((2, 2), I8)),
         "dense<[[1, 2], [3, -4]]> : tensor<2x2xi8>",
     ),
-    (Dense(np.array([math.nan, 1]), vector(2, F64)), "dense<[0x7FF8000000000000, 1.0]> : vector<2xf64>"),
+    (
+        Dense(np.array([math.nan, 1]), vector(2, F64)),
+        "dense<[0x7FF8000000000000, 1.0]> : vector<2xf64>",
+    ),
 ]
 
 

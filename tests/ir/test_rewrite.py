@@ -51,14 +51,17 @@ def test_a_pattern_replaces_its_root():
     module = chain(1)
 
     assert apply_greedily(module, [contract_multiply_add])
-    filecheck(print_module(module), """
+    filecheck(
+        print_module(module),
+        """
         CHECK:     ^bb0(%x: f32):
         CHECK:     [[S:%.*]] = "arith.constant"() {value = 1.5 : f32}
         CHECK:     [[T:%.*]] = "arith.constant"() {value = 0.5 : f32}
         CHECK-NOT: "arith.mulf"
         CHECK-NOT: "arith.addf"
         CHECK:     "math.fma"(%x, [[S]], [[T]])
-    """)
+    """,
+    )
     verify(module)
 
 
@@ -209,19 +212,25 @@ def test_constants_are_computed():
         )
     )
 
-    filecheck(print_module(module), """
+    filecheck(
+        print_module(module),
+        """
         CHECK:      [[C:%.*]] = "arith.constant"() {value = -2147483647 : i32}
         CHECK-NEXT: "func.return"([[C]])
-    """)
+    """,
+    )
 
 
 def test_constants_move_to_the_right():
     module = folded(lambda b, x: b.create(arith.Addf, arith.constant(b, 2.0, F32), x), F32)
 
-    filecheck(print_module(module), """
+    filecheck(
+        print_module(module),
+        """
         CHECK: [[C:%.*]] = "arith.constant"()
         CHECK: "arith.addf"(%0, [[C]])
-    """)
+    """,
+    )
 
 
 def test_an_ops_own_fold_is_used():

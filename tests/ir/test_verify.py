@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from sample_modules import BUFFER, SQUARES, finish, function_module, squares
 
-import kdsl.dialects.all  # noqa: F401  (declares the ops)
+import kdsl.dialects.all
 from kdsl.dialects import arith, func, kdsl, math, memref, scf, vector
 from kdsl.errors import (
     AttributeMissingError,
@@ -32,7 +32,8 @@ from kdsl.ir.attributes import I32Array, IntAttr, Opaque, Symbol
 from kdsl.ir.core import Block, Op, Region
 from kdsl.ir.define import REGISTRY
 from kdsl.ir.parser import parse
-from kdsl.ir.types import F32, F64, I1, I32, I64, INDEX, tensor, vector as lanes
+from kdsl.ir.types import F32, F64, I1, I32, I64, INDEX, tensor
+from kdsl.ir.types import vector as lanes
 from kdsl.ir.verify import verify
 from kdsl.testing.strategies import FAULTS, faulty_modules, modules
 

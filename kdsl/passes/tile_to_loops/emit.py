@@ -9,7 +9,7 @@ from kdsl.dialects.arith import Andi, Select
 from kdsl.dialects.kdsl import LoadTile, Reduce, StoreTile
 from kdsl.dialects.scf import If, Yield
 from kdsl.ir.builder import Builder
-from kdsl.ir.core import Block, Region, Value
+from kdsl.ir.core import Block, Op, Region, Value
 from kdsl.ir.types import TensorType, element_type
 from kdsl.passes.tile_to_loops.access import (
     Access,
@@ -17,6 +17,7 @@ from kdsl.passes.tile_to_loops.access import (
     write_memory,
     write_scratch,
 )
+from kdsl.passes.tile_to_loops.bounds import Masks
 from kdsl.passes.tile_to_loops.combine import combine, horizontal, neutral
 from kdsl.passes.tile_to_loops.nest import ORIGIN, Coord, Coords, Nest
 from kdsl.passes.tile_to_loops.plan import Plan, is_tile
@@ -25,6 +26,8 @@ from kdsl.passes.tile_to_loops.schedule import Group, Task
 from kdsl.passes.tile_to_loops.scratch import Scratch, Workspace
 from kdsl.passes.tile_to_loops.turn import turn_block
 
+TURNED = 4
+"""Rows and lanes of the squares that are transposed in registers: two rounds of shuffles."""
 VECTORS_ABREAST = 4
 """Vectors that a nest with a reduction handles side by side, to hide the latency of combining."""
 
@@ -40,15 +43,23 @@ def accesses_of(group: Group) -> list[Access]:
 
 
 def emit_group(plan: Plan, space: Workspace, b: Builder, group: Group) -> None:
-    """Write a group's nest; twice when it touches memory: for the inside and for the edges."""
+    """Write a group's nest; twice when it touches memory or masks: the plain case and the edges."""
+    conditions = [interior_condition(b, space.index, a) for a in accesses_of(group)]
+    masks = Masks(plan, space, b)
+    assumed: set[Op] = set()
+    for task in group.tasks:
+        for select in masks.selects_in(task.value):
+            holds = None if select in assumed else masks.holds(select.condition)
+            if holds is not None:
+                assumed.add(select)
+                conditions.append(holds)
     condition: Value | None = None
-    for access in accesses_of(group):
-        inside = interior_condition(b, space.index, access)
-        if inside is not None:
-            condition = inside if condition is None else b.create(Andi, condition, inside)
+    for each in conditions:
+        if each is not None and condition is not each:
+            condition = each if condition is None else b.create(Andi, condition, each)
     scalars = [t.op for t in group.tasks if isinstance(t.op, Reduce) and not is_tile(t.op.y)]
     if condition is None:
-        found = _Emitter(plan, space, b, group, interior=True).run()
+        found = _Emitter(plan, space, b, group, interior=True, assumed=assumed).run()
     else:
         choice = b.add(
             If,
@@ -58,7 +69,8 @@ def emit_group(plan: Plan, space: Workspace, b: Builder, group: Group) -> None:
         )
         for region, interior in zip(choice.regions, (True, False), strict=True):
             with b.at(region.block):
-                made = _Emitter(plan, space, b, group, interior=interior).run()
+                known = assumed if interior else set()
+                made = _Emitter(plan, space, b, group, interior=interior, assumed=known).run()
                 b.add(Yield, [made[op.y] for op in scalars])
         found = dict(zip([op.y for op in scalars], choice.results, strict=True))
     for op in scalars:
@@ -69,7 +81,14 @@ class _Emitter:
     """Writes one version of a group's nest."""
 
     def __init__(
-        self, plan: Plan, space: Workspace, b: Builder, group: Group, *, interior: bool
+        self,
+        plan: Plan,
+        space: Workspace,
+        b: Builder,
+        group: Group,
+        *,
+        interior: bool,
+        assumed: set[Op],
     ) -> None:
         self.plan = plan
         self.group = group
@@ -79,10 +98,19 @@ class _Emitter:
         self.lane = first.lane
         self.axis = group.axis
         width = plan.layout.width(self.shape[self.lane])
+        if first.turned is not None and self._is_square():
+            width = min(width, TURNED)
         self.nest = Nest(space, b, width, interior=interior)
-        self.puller = Puller(plan, self.nest)
+        self.puller = Puller(plan, self.nest, assumed)
         self.scalars: dict[Value, Value] = {}
         self.reduces = [t for t in self.tasks if t.kind == "reduce"]
+
+    def _is_square(self) -> bool:
+        """Return whether both axes of a transposing task have vectors to exchange."""
+        rows = self.group.first.turned
+        assert rows is not None
+        widths = [min(TURNED, self.plan.layout.width(self.shape[a])) for a in (rows, self.lane)]
+        return widths[0] == widths[1] > 1
 
     def run(self) -> dict[Value, Value]:
         """Write the nest; return the scalars that it makes."""
@@ -283,8 +311,8 @@ class _Emitter:
         """Compute a tile along one lane axis and write it along another, through small squares."""
         assert task.turned is not None
         rows, lane = task.turned, self.lane
-        width = self.plan.layout.width(self.shape[rows])
-        if width != self.nest.width or width == 1:
+        width = self.nest.width
+        if not self._is_square():
             self.loops([a for a in range(len(self.shape)) if a != lane], coords, self.each_lane)
             return
         outer = [a for a in range(len(self.shape)) if a not in (rows, lane)]

@@ -20,14 +20,20 @@ from kdsl.passes.tile_to_loops.plan import Plan
 from kdsl.passes.tile_to_loops.pull import Puller
 from kdsl.passes.tile_to_loops.scratch import Workspace
 
-LOADS_PER_FMA = 0.35
-"""What a load costs beside a multiply-add."""
+VECTOR_LOAD = 0.2
+SCALAR_LOAD = 0.1
+"""What loads cost beside multiply-adds."""
 LATENCY = 8
 """Multiply-adds in flight that keep the units busy."""
 MOST_ROWS = 16
-MOST_VECTORS = 6
-STEPS = 2
-"""Steps along the inner axis for each turn of its loop."""
+MOST_VECTORS = 4
+STEPS = 1
+"""Steps along the inner axis for each turn of its loop: more gain nothing, the units are busy already."""
+
+
+def accumulators(registers: int) -> int:
+    """Return how many registers may hold sums; the rest are for operands and latency."""
+    return registers // 2 if registers >= 32 else registers * 3 // 4
 
 
 def register_tile(others: int, vectors: int, registers: int) -> tuple[int, int]:
@@ -35,7 +41,7 @@ def register_tile(others: int, vectors: int, registers: int) -> tuple[int, int]:
     best, found = float("inf"), (1, 1)
     for v in range(1, min(vectors, MOST_VECTORS) + 1):
         for r in range(1, min(others, MOST_ROWS) + 1):
-            if r * v + v + 1 > registers:
+            if r * v > accumulators(registers) or r * v + v + 1 > registers:
                 break
             cost = sum(
                 _step_cost(rows, lanes)
@@ -55,7 +61,7 @@ def _parts(extent: int, size: int) -> Iterator[int]:
 
 
 def _step_cost(rows: int, vectors: int) -> float:
-    return max(rows * vectors, LATENCY) + LOADS_PER_FMA * (rows + vectors) + 0.5
+    return max(rows * vectors, LATENCY) + VECTOR_LOAD * vectors + SCALAR_LOAD * rows
 
 
 def emit_dot(plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int) -> str:
@@ -175,7 +181,7 @@ class _Inner(_Micro):
         super().__init__(plan, space, b, op, registers, plan.layout.width(op.a.type.shape[1]))
 
     def run(self, m: int, n: int, k: int) -> str:
-        rows, columns = register_tile(m, n, self.registers // 2 + 4)
+        rows, columns = register_tile(m, n, self.registers)
         for start, stop, size in self.segments(n, columns):
             column = self.nest.open(start, stop, size)
             for low, high, count in self.segments(m, rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,11 +45,23 @@ DIVISIONS = (Divsi, Divui, Remsi, Remui, Floordivsi, Ceildivsi)
 
 
 class Puller:
-    """Computes vectors of tiles within one nest."""
+    """Computes vectors of tiles within one nest.
 
-    def __init__(self, plan: Plan, nest: Nest) -> None:
+    ``assumed`` are selects whose mask holds everywhere; ``direct`` are loads read where they are in memory
+    though they have a buffer.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        nest: Nest,
+        assumed: Collection[Op] = (),
+        direct: Collection[Op] = (),
+    ) -> None:
         self.plan = plan
         self.nest = nest
+        self.assumed = assumed
+        self.direct = direct
 
     def pull(self, value: Value, coords: Coords, lane: int | None) -> Found:
         """Return the lanes of ``value`` at ``coords`` along ``lane``, one element when that is None.
@@ -84,6 +97,8 @@ class Puller:
 
     def _read(self, value: Value, coords: Coords, lane: int | None) -> Found | None:
         """Read a tile that has a buffer; None when it has none."""
+        if value.op in self.direct:
+            return None
         held = self.plan.buffers_of(value)
         if not held:
             return None
@@ -147,6 +162,8 @@ class Puller:
 
     def _elementwise(self, op: DeclaredOp, coords: Coords, lane: int | None) -> Found:
         nest = self.nest
+        if op in self.assumed:
+            return self.pull(op.operands[1], coords, lane)
         pulled = [self.pull(v, coords, lane) for v in op.operands]
         wide = any(v.type.text.startswith("vector") for v, _ in pulled)
         if wide:

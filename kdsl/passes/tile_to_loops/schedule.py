@@ -168,6 +168,10 @@ class _BlockScheduler:
             for init, arg in zip(inits, args, strict=True):
                 if is_tile(arg):
                     self.fill(init, arg)
+            leaving = args if isinstance(op, For) else op.regions[1].block.args
+            for out, arg in zip(op.results, leaving, strict=True):
+                if is_tile(out):
+                    self.plan.share(out, arg)
         self.flush()
         for region in op.regions:
             for block in region.blocks:

@@ -58,7 +58,7 @@ def transpose(b: Builder, rows: list[Value]) -> list[Value]:
         for i in range(count):
             if not i & apart:
                 x, y = rows[i], rows[i + apart]
-                rows[i] = b.create(Shuffle, x, y, mask=low)
-                rows[i + apart] = b.create(Shuffle, x, y, mask=high)
+                rows[i] = b.create(Shuffle, x, y, mask=list(low))
+                rows[i + apart] = b.create(Shuffle, x, y, mask=list(high))
         apart *= 2
     return rows

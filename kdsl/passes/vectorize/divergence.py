@@ -1,7 +1,7 @@
 """Which values of a loop body differ between its turns.
 
-Where only some turns run an op (under a branch or in a loop that they leave at different times), what
-may not run in the others counts as differing too: it has to be done lane by lane.
+Where only some turns run an op (under a branch or in a loop that they leave at different times),
+what may not run in the others counts as differing too: it has to be done lane by lane.
 """
 
 from __future__ import annotations

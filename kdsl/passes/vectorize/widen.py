@@ -136,9 +136,7 @@ class Widener:
         if affine.wraps:
             assert value.op is not None
             return self._each_wide(value.op).results[0]
-        lanes = [
-            _wrapped(lane * affine.stride, kind.element.bits) for lane in range(self.width)
-        ]
+        lanes = [_wrapped(lane * affine.stride, kind.element.bits) for lane in range(self.width)]
         first = self.b.create(Broadcast, affine.first, types=[kind])
         spread: Value = self.b.create(Addi, first, constant(self.b, lanes, kind))
         return spread
@@ -309,7 +307,7 @@ class Widener:
             self.record(op, memory, "consecutive")
             at = self.first_lane(op.indices)
             if self.mask is None:
-                made = self.b.add(VectorLoad, memory, at, types=[kind])
+                made: Op = self.b.add(VectorLoad, memory, at, types=[kind])
             else:
                 made = self.b.add(MaskedLoad, memory, at, self.mask, constant(self.b, 0, kind))
             made.attributes.update(op.attributes)
@@ -385,7 +383,9 @@ class Widener:
     def prefetch(self, op: Prefetch) -> None:
         """Ask for the first lane's line; a hint at places without order is dropped."""
         if all(v in self.affine or v not in self.varying for v in op.operands):
-            self.b.insert(op.clone(dict(zip(op.operands, self.first_lane(op.operands), strict=True))))
+            self.b.insert(
+                op.clone(dict(zip(op.operands, self.first_lane(op.operands), strict=True)))
+            )
 
     def _lane_offsets(self, indices: Sequence[Value]) -> tuple[list[Value], Value]:
         base = [self.scalar(v) for v in indices[:-1]]
@@ -529,7 +529,7 @@ class Widener:
     def while_loop(self, op: While) -> None:
         """Turn while any lane wants to; lanes that are done keep their values.
 
-        Carried are the lanes' values, which lanes still run, and what the lanes that left brought along.
+        Carried are the lanes' values, which lanes still run, and what those that left brought.
         """
         if not leaves_one_by_one(op, self.varying, self.predicated):
             self._uniform_while(op)
