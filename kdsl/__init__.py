@@ -38,6 +38,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "kdsl.language.control": ("cond", "fori", "while_loop"),
     "kdsl.language.grid": ("num_programs", "program_id", "require"),
+    "kdsl.host": ("Export", "exported"),
     "kdsl.language.kernel": ("export", "exports", "func", "kernel", "program", "single_kernel"),
     "kdsl.language.program": ("workspace",),
     "kdsl.language.schedule": ("autotune", "by_target"),

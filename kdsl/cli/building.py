@@ -88,7 +88,9 @@ def exports_of(module: ModuleType, path: Path, wanted: Sequence[str]) -> list[Ex
     """Return the file's exports, or those of ``wanted``; raise when there is none."""
     listed = getattr(module, EXPORTS, None)
     if listed is None:
-        marked = (getattr(value, EXPORT, None) for value in vars(module).values())
+        # An imported kernel is its own file's export, not this one's.
+        own = (v for v in vars(module).values() if _is_defined_in(v, module))
+        marked = (getattr(value, EXPORT, None) for value in own)
         listed = [export for export in marked if export is not None]
     found: dict[str, Export] = {export.name: export for export in listed}
     if not found:
@@ -97,6 +99,10 @@ def exports_of(module: ModuleType, path: Path, wanted: Sequence[str]) -> list[Ex
         if name not in found:
             raise UnknownEntryError(path=path, name=name, known=", ".join(found))
     return [found[name] for name in wanted] if wanted else list(found.values())
+
+
+def _is_defined_in(value: object, module: ModuleType) -> bool:
+    return getattr(value, "__module__", module.__name__) == module.__name__
 
 
 def jobs_of(exports: Sequence[Export], spec: Spec) -> list[Job]:

@@ -87,6 +87,8 @@ class Dim(Op, name="memref.dim", traits=(Pure,)):
 class _Allocation(Op):
     """Make a buffer; one size operand for each dynamic dimension."""
 
+    alignment: int
+
     @property
     def memref_type(self) -> MemRefType:
         found = self.results[0].type
@@ -114,6 +116,7 @@ class _Allocation(Op):
         strides = 0 if kind.strides is None else kind.strides.count(DYNAMIC)
         what = f"{kind} takes {strides} symbols, got {len(symbols)}"
         rules.require(self, len(symbols) == strides, what)
+        rules.require(self, self.alignment >= 0, f"alignment {self.alignment} is negative")
 
 
 class Alloc(_Allocation, name="memref.alloc", traits=(Allocates,), segments=True):

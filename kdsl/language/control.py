@@ -608,10 +608,10 @@ def choose(condition: Any, then: Callable[[], Any], other: Callable[[], Any]) ->
     branch = Branch(condition, ("value",), (True,), None, None)
     branch.begin((None,))
     _ = branch.then
-    a = then()
+    a = as_value(then())
     branch.end((a,))
     _ = branch.other
-    b = other()
+    b = as_value(other())
     branch.end((b,))
     if _joins_without_branch(branch, a, b):
         return _select(branch, a, b)
@@ -623,10 +623,9 @@ def _joins_without_branch(branch: Branch, a: Any, b: Any) -> bool:
     """Return whether both sides are pure and short: then a select is better than a branch."""
     from kdsl.ir.define import Pure
 
-    leaves = [as_value(v) for v in (a, b)]
-    if not all(isinstance(v, Lanes | bool | int | float) for v in leaves):
+    if not all(isinstance(v, Lanes | bool | int | float) for v in (a, b)):
         return False
-    if any(isinstance(v, Lanes) and v.shape for v in leaves):
+    if any(isinstance(v, Lanes) and v.shape for v in (a, b)):
         return False
     ops = [op for block, _ in branch.sides for op in block]
     return len(ops) <= 4 and all(not op.regions and Pure in getattr(op, "traits", ()) for op in ops)

@@ -50,3 +50,15 @@ def require(condition: Any, message: str = "") -> None:
         wanted = "a comparison of dims and integer arguments"
         raise TypeMismatchError(where(), op="kd.require", wanted=wanted, got=describe(value))
     trace.relations.append(value.sym.text)
+
+
+def grid_text(kernel: Any) -> str:
+    """Return a kernel's grid as a formula of dims, Const parameters and integer arguments."""
+    import sympy
+
+    from kdsl.language.specialize import grid_of
+
+    params = kernel.params
+    names = [*params.dims, *params.consts, *(p.name for p in params.args if p.kind == "scalar")]
+    symbols = {n: sympy.Symbol(n, integer=True, positive=True) for n in names}
+    return ", ".join(str(part) for part in grid_of(kernel, symbols))

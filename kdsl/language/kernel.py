@@ -18,7 +18,7 @@ from kdsl.language.types import DTypeVar
 from kdsl.language.values import Lanes, Scalar, as_value, assign
 from kdsl.target.target import GENERIC, Target
 
-HOST = "kdsl.compiler"
+HOST = "kdsl.host"
 """The module that runs kernels: it has ``call``, ``bind``, ``ir``, ``source`` and ``explain``.
 
 Each takes the kernel first, then the call's positional and keyword arguments and the grid (None: the kernel's own).
@@ -178,6 +178,13 @@ class Kernel(Function):
                     if isinstance(dim, DimExpr) and dim.op == "name":
                         dims.setdefault(dim.parts[0], extent)
         return values, dims, dtypes
+
+    @property
+    def __kdsl_export__(self) -> Any:
+        """What ``kdsl build`` makes of an exported kernel."""
+        if not self.is_exported:
+            raise AttributeError(f"{self.name} is not exported")
+        return host().exported(self)
 
     # ------------------------------------------------------------------------- compilation
 

@@ -135,6 +135,7 @@ class _Problem:
         self.terms: list[_Term] = []
         self.dots: list[tuple[Dot, float]] = []
         ops = list(_with_depth(function, 0))
+        self.weights = {r: float(LOOP**depth) for op, depth in ops for r in op.results}
         for op, _ in ops:
             self.tie(op)
         for op, depth in ops:
@@ -207,7 +208,8 @@ class _Problem:
             self.add(_memory_cost(layout, op, tile.type.shape, weight), tile)
         elif isinstance(op, Dot):
             (a, _), (b, _) = strip_transposes(op.a), strip_transposes(op.b)
-            self.add(_dot_cost(layout, op, weight), a, b, op.y)
+            changes = (self.weights.get(a, 1.0), self.weights.get(b, 1.0))
+            self.add(_dot_cost(layout, op, weight, changes), a, b, op.y)
         elif isinstance(op, Reduce):
             self.price_reduce(op, weight)
         elif isinstance(op, Broadcast):
@@ -384,41 +386,59 @@ def dot_demands(mode: str) -> tuple[int | None, int | None]:
 
 
 def _modes_cost(
-    layout: TileLayout, op: Dot, lanes: tuple[int, int, int], weight: float
+    layout: TileLayout,
+    op: Dot,
+    lanes: tuple[int, int, int],
+    weight: float,
+    changes: tuple[float, float],
 ) -> dict[str, float]:
-    """Return what each mode costs when a, b (transposes stripped) and y have these lane axes."""
+    """Return what each mode costs when a, b (transposes stripped) and y have these lane axes.
+
+    ``changes`` weighs a change of lane axis of a and of b: it is done where they are made.
+    """
     m, k = op.a.type.shape
     n = op.b.type.shape[1]
     (_, a_axes), (_, b_axes) = strip_transposes(op.a), strip_transposes(op.b)
     a_lane, b_lane = a_axes.index(lanes[0]), b_axes.index(lanes[1])
-    change_a = 0 if m == 1 else TRANSPOSED * layout.vectors((m, k), 0)
-    change_b = 0 if k == 1 else TRANSPOSED * layout.vectors((k, n), 1)
+    change_a = 0 if m == 1 else TRANSPOSED * layout.vectors((m, k), 0) * changes[0]
+    change_b = 0 if k == 1 else TRANSPOSED * layout.vectors((k, n), 1) * changes[1]
     found = {}
     wanted = "m" if lanes[2] == 0 else "n"
     vectors = layout.vectors((m, n), lanes[2])
     others = n if wanted == "m" else m
     efficiency = 1.0 + 1.0 / min(others, 4)
-    found[wanted] = vectors * k * efficiency + (
+    found[wanted] = weight * vectors * k * efficiency + (
         change_a * (a_lane != 0) if wanted == "m" else change_b * (b_lane != 1)
     )
     found["k"] = (
-        m * n * (layout.vectors((k,), 0) * (1.0 + 1.0 / min(m * n, 4)) + HORIZONTAL)
+        weight * m * n * (layout.vectors((k,), 0) * (1.0 + 1.0 / min(m * n, 4)) + HORIZONTAL)
         + change_a * (a_lane != 1)
         + change_b * (b_lane != 0)
     )
-    return {mode: cost * weight for mode, cost in found.items()}
+    return found
 
 
-def _dot_cost(layout: TileLayout, op: Dot, weight: float) -> Cost:
+def _dot_cost(layout: TileLayout, op: Dot, weight: float, changes: tuple[float, float]) -> Cost:
     def cost(a: int, b: int, y: int) -> float:
-        return min(_modes_cost(layout, op, (a, b, y), weight).values())
+        return min(_modes_cost(layout, op, (a, b, y), weight, changes).values())
 
     return cost
+
+
+def _depth(op: Op | None) -> int:
+    """Return how many loops are around an op."""
+    depth = 0
+    while op is not None:
+        op = op.parent_op
+        depth += isinstance(op, For | While)
+    return depth
 
 
 def dot_mode(layout: TileLayout, op: Dot) -> str:
     """Return the cheapest mode of a dot under the chosen lane axes."""
     (a, _), (b, _) = strip_transposes(op.a), strip_transposes(op.b)
     lanes = (layout.lanes[a], layout.lanes[b], layout.lanes[op.y])
-    costs = _modes_cost(layout, op, lanes, 1.0)
+    depths = [_depth(v.op) for v in (op.y, a, b)]
+    changes = (LOOP ** (depths[1] - depths[0]), LOOP ** (depths[2] - depths[0]))
+    costs = _modes_cost(layout, op, lanes, 1.0, (float(changes[0]), float(changes[1])))
     return min(costs, key=lambda mode: costs[mode])

@@ -21,7 +21,7 @@ from kdsl.testing.strategies import faulty_modules, modules, mutated_modules
 pytestmark = pytest.mark.judge
 
 JUDGED = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
-MANY = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+MANY = settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
 OWN = [k for k in REGISTRY.values() if k.__module__.startswith("kdsl.dialects.")]
 
 

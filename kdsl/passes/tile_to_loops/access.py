@@ -199,6 +199,11 @@ class Place:
         return memory_of(self.op)
 
     @property
+    def is_interior(self) -> bool:
+        """Return whether the whole tile is known to lie inside its buffer."""
+        return self.nest.interior or self.op in self.nest.inside
+
+    @property
     def is_contiguous(self) -> bool:
         return self.lane is not None and unit_axis(self.op) == self.lane
 
@@ -237,7 +242,7 @@ class Place:
         nest, lane = self.nest, self.lane
         assert lane is not None
         static = None if nest.is_full else nest.mask()
-        if nest.interior:
+        if self.is_interior:
             return static
         b = self.builder
         kind = vector(nest.width, I1)
@@ -274,7 +279,7 @@ def read_memory(nest: Nest, op: LoadTile, coords: Coords, lane: int | None) -> F
 
 
 def _read_element(nest: Nest, place: Place) -> Value:
-    inside = None if nest.interior else place.rows_inside(None)
+    inside = None if place.is_interior else place.rows_inside(None)
     b = place.builder
     if inside is None:
         found = b.create(ScalarLoad, place.memory, place.indices)
@@ -325,7 +330,7 @@ def write_memory(nest: Nest, op: StoreTile, coords: Coords, lane: int, value: Va
 
 def _write_element(nest: Nest, place: Place, value: Value) -> None:
     place.level = nest.depth
-    inside = None if nest.interior else place.rows_inside(None)
+    inside = None if place.is_interior else place.rows_inside(None)
     b = nest.inner
     if inside is None:
         b.create(ScalarStore, value, place.memory, place.indices)

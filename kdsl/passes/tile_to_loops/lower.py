@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kdsl.dialects.kdsl import Dot, Scan, Scatter
+from kdsl.dialects.kdsl import Dot, LoadTile, Scan, Scatter
 from kdsl.dialects.scf import Condition, For, If, While, Yield
 from kdsl.errors import TileShapeError
 from kdsl.ir.builder import Builder
@@ -18,7 +18,7 @@ from kdsl.passes.tile_to_loops.irregular import emit_scan, emit_scatter
 from kdsl.passes.tile_to_loops.micro import emit_dot
 from kdsl.passes.tile_to_loops.normalize import normalize
 from kdsl.passes.tile_to_loops.plan import Plan, is_tile, is_tile_op
-from kdsl.passes.tile_to_loops.schedule import ConflictError, Group, Scheduler
+from kdsl.passes.tile_to_loops.schedule import ConflictError, Group, Scheduler, pack_task
 from kdsl.passes.tile_to_loops.schedule import Region as Program
 from kdsl.passes.tile_to_loops.scratch import Workspace
 from kdsl.target.target import Target
@@ -123,7 +123,11 @@ class _Lowering:
     def group(self, group: Group, b: Builder) -> None:
         op = group.first.op
         if isinstance(op, Dot) and group.first.kind == "dot":
-            explain(self.plan.function, emit_dot(self.plan, self.space, b, op, self.registers))
+            def pack(load: LoadTile) -> None:
+                emit_group(self.plan, self.space, b, Group([pack_task(self.plan, load)]))
+
+            text = emit_dot(self.plan, self.space, b, op, self.registers, pack)
+            explain(self.plan.function, text)
         elif isinstance(op, Scan) and group.first.kind == "scan":
             emit_scan(self.plan, self.space, b, op)
         elif isinstance(op, Scatter) and group.first.kind == "scatter":

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from kdsl.dialects.arith import CONTRACT, Addi, Muli, Select
-from kdsl.dialects.kdsl import Dot
+from kdsl.dialects.arith import CONTRACT, Addi, Andi, Muli, Select
+from kdsl.dialects.kdsl import Dot, LoadTile
 from kdsl.dialects.math import Fma
+from kdsl.dialects.scf import If, Yield
 from kdsl.ir.attributes import Opaque
 from kdsl.ir.builder import Builder
-from kdsl.ir.core import Value
+from kdsl.ir.core import Block, Region, Value
 from kdsl.ir.types import element_type
 from kdsl.passes.tile_layout import dot_demands
-from kdsl.passes.tile_to_loops.access import write_scratch
+from kdsl.passes.tile_to_loops.access import interior_condition, write_scratch
 from kdsl.passes.tile_to_loops.combine import combine, horizontal
 from kdsl.passes.tile_to_loops.nest import ORIGIN, Coord, Coords, Nest
 from kdsl.passes.tile_to_loops.plan import Plan
@@ -64,27 +65,64 @@ def _step_cost(rows: int, vectors: int) -> float:
     return max(rows * vectors, LATENCY) + VECTOR_LOAD * vectors + SCALAR_LOAD * rows
 
 
-def emit_dot(plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int) -> str:
-    """Write a dot's nest; return how, for ``kernel.explain()``."""
+def emit_dot(
+    plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int, pack: Callable[[LoadTile], None]
+) -> str:
+    """Write a dot's nest; return how, for ``kernel.explain()``.
+
+    Operands that may be read in place are, when they lie inside; else ``pack`` copies them first.
+    """
+    direct = plan.direct.get(op, [])
+    condition: Value | None = None
+    for load in direct:
+        inside = interior_condition(b, space.index, load)
+        if inside is not None:
+            condition = inside if condition is None else b.create(Andi, condition, inside)
+    if condition is None:
+        return _emit(plan, space, b, op, registers, direct)
+    choice = b.add(If, condition, types=[], regions=[Region([Block()]), Region([Block()])])
+    assert choice.else_block is not None
+    with b.at(choice.then_block):
+        text = _emit(plan, space, b, op, registers, direct)
+        b.add(Yield, [])
+    with b.at(choice.else_block):
+        for load in direct:
+            pack(load)
+        _emit(plan, space, b, op, registers, [])
+        b.add(Yield, [])
+    return f"{text}, {len(direct)} operands read in place"
+
+
+def _emit(
+    plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int, direct: list[LoadTile]
+) -> str:
     mode = plan.modes[op]
     m, k = op.a.type.shape
     n = op.b.type.shape[1]
     if mode == "k":
-        return _Inner(plan, space, b, op, registers).run(m, n, k)
-    return _Outer(plan, space, b, op, registers, mode).run(m, n, k)
+        return _Inner(plan, space, b, op, registers, direct).run(m, n, k)
+    return _Outer(plan, space, b, op, registers, direct, mode).run(m, n, k)
 
 
 class _Micro:
     """What both forms share."""
 
     def __init__(
-        self, plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int, width: int
+        self,
+        plan: Plan,
+        space: Workspace,
+        b: Builder,
+        op: Dot,
+        registers: int,
+        direct: list[LoadTile],
+        width: int,
     ) -> None:
         self.plan = plan
         self.op = op
         self.registers = registers
         self.nest = Nest(space, b, width)
-        self.puller = Puller(plan, self.nest)
+        self.nest.inside = direct
+        self.puller = Puller(plan, self.nest, direct=direct)
         self.element = element_type(op.y.type)
 
     def multiply_add(self, x: Value, y: Value, acc: Value) -> Value:
@@ -109,11 +147,18 @@ class _Outer(_Micro):
     """Lanes along the rows ("m") or columns ("n") of the result."""
 
     def __init__(
-        self, plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int, mode: str
+        self,
+        plan: Plan,
+        space: Workspace,
+        b: Builder,
+        op: Dot,
+        registers: int,
+        direct: list[LoadTile],
+        mode: str,
     ) -> None:
         lane = 0 if mode == "m" else 1
         width = plan.layout.width(op.y.type.shape[lane])
-        super().__init__(plan, space, b, op, registers, width)
+        super().__init__(plan, space, b, op, registers, direct, width)
         self.mode = mode
         self.lane = lane
 
@@ -177,8 +222,17 @@ class _Outer(_Micro):
 class _Inner(_Micro):
     """Lanes along the inner axis: sums of lanes at the end."""
 
-    def __init__(self, plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int) -> None:
-        super().__init__(plan, space, b, op, registers, plan.layout.width(op.a.type.shape[1]))
+    def __init__(
+        self,
+        plan: Plan,
+        space: Workspace,
+        b: Builder,
+        op: Dot,
+        registers: int,
+        direct: list[LoadTile],
+    ) -> None:
+        width = plan.layout.width(op.a.type.shape[1])
+        super().__init__(plan, space, b, op, registers, direct, width)
 
     def run(self, m: int, n: int, k: int) -> str:
         rows, columns = register_tile(m, n, self.registers)

@@ -56,7 +56,8 @@ class Loop:
 class Nest:
     """The levels of a nest. ``width`` lanes to a vector, of which the first ``count`` are real.
 
-    ``interior`` says that all memory tiles read or written here lie inside their buffers.
+    ``interior`` says that all memory tiles read or written here lie inside their buffers; ``inside`` lists
+    those that do when not all do.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Nest:
         self.width = width
         self.count = width
         self.interior = interior
+        self.inside: list[Any] = []
 
     # --------------------------------------------------------------------------------- loops
 

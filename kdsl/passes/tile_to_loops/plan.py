@@ -73,6 +73,7 @@ class Plan:
         self._forced: set[Value] = set(kept)
         self._costs: dict[Value, tuple[int, bool, bool]] = {}
         self._note_demands()
+        self.direct = self._direct_loads(kept)
         self._force()
         for op in self.ops:
             for r in op.results:
@@ -152,6 +153,34 @@ class Plan:
         for value in self.demands:
             if any(not self._is_dot_read(user, value) for user in value.users):
                 self._home_needed.add(value)
+
+    def _direct_loads(self, kept: set[Value]) -> dict[Op, list[LoadTile]]:
+        """Find the operands that dots may read where they are in memory, when all inside."""
+        found: dict[Op, list[LoadTile]] = {}
+        for op, mode in self.modes.items():
+            assert isinstance(op, Dot)
+            for operand, lane in zip((op.a, op.b), dot_demands(mode), strict=True):
+                base, axes = strip_transposes(operand)
+                load = base.op
+                if not isinstance(load, LoadTile) or base in kept or load.parent is not op.parent:
+                    continue
+                unit = unit_axis(load)
+                suits = unit is not None and (lane is None or axes[lane] == unit)
+                if lane is not None and mode != "k":
+                    extent = load.y.type.shape[axes[lane]]
+                    suits &= extent % self.layout.width(extent) == 0
+                if suits and all(self._is_dot_read(user, base) for user in base.users):
+                    found.setdefault(op, []).append(load)
+        dots = {id(x) for loads in found.values() for x in loads}
+        for load in [x for loads in found.values() for x in loads]:
+            readers = [op for op in self.modes if load in found.get(op, ())]
+            if len(readers) != _dot_readers(load.y):
+                dots.discard(id(load))
+        return {op: [x for x in loads if id(x) in dots] for op, loads in found.items()}
+
+    def is_direct(self, value: Value) -> bool:
+        """Return whether a load is left to the dots that read it."""
+        return any(value.op in loads for loads in self.direct.values())
 
     def _is_dot_read(self, user: Op, value: Value) -> bool:
         """Return whether a user only hands the tile to a dot as an operand."""
@@ -252,6 +281,17 @@ class Plan:
         total += sum(s.size_bytes for s in self.extras.values())
         lines.append(f"scratch: {int(total)} bytes, {len(self.stored)} tiles in buffers")
         return lines
+
+
+def _dot_readers(value: Value) -> int:
+    """Return how many dots read a tile, transposed or not."""
+    found: set[Op] = set()
+    for user in value.users:
+        if isinstance(user, Dot):
+            found.add(user)
+        elif isinstance(user, Transpose):
+            return -1 if _dot_readers(user.y) != 1 or len(value.users) != 1 else 1
+    return len(found)
 
 
 def is_movable_or_load(op: Op | None) -> bool:

@@ -337,7 +337,7 @@ class _BlockScheduler:
                 why="cannot be used by this op on this target",
                 advice="reduce the tile to scalars first",
             )
-        elif op.results[0] in plan.stored:
+        elif op.results[0] in plan.stored and not plan.is_direct(op.results[0]):
             self.materialize(op.results[0])
 
     def concat(self, op: Concat) -> None:
@@ -463,8 +463,12 @@ class _BlockScheduler:
         if task.kind == "dot":
             assert isinstance(op, Dot)
             self.note(task, op.acc, same=True)
+            direct = self.plan.direct.get(op, [])
+            task.loads.update(dict.fromkeys(direct, False))
             for operand in (op.a, op.b):
-                self.note(task, strip_transposes(operand)[0], same=False)
+                base, _ = strip_transposes(operand)
+                if base.op not in direct:
+                    self.note(task, base, same=False)
         elif task.kind == "scan":
             assert isinstance(op, Scan)
             self.note(task, op.x, same=False)
@@ -500,6 +504,18 @@ class _BlockScheduler:
 
 def _traits(op: Op) -> frozenset[Trait]:
     return op.traits if isinstance(op, DeclaredOp) else frozenset()
+
+
+def pack_task(plan: Plan, load: LoadTile) -> Task:
+    """Return the task of copying a memory tile into its buffer."""
+    value = load.y
+    lane, wanted = plan.nest_lane(value), plan.wanted_lanes(value)[0]
+    task = Task("store", value, value.type.shape, lane, 0, load)
+    task.makes = task.owner = value
+    task.dest_lane = wanted
+    task.turned = None if wanted == lane else wanted
+    task.loads[load] = True
+    return task
 
 
 def _same_places(reader: Task, writer: Task) -> bool:

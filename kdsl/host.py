@@ -1,0 +1,245 @@
+"""Where kernels of the language meet the compiler and the launcher: calls, looks inside, exports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdsl.codegen.backend import Artifact
+from kdsl.compiler import Compiled, compile_module, target_of
+from kdsl.errors import BadSpecError, KdslError, MissingConstError
+from kdsl.ir.signature import Signature
+from kdsl.language.dims import Dim, DimExpr
+from kdsl.language.kernel import Kernel, exports
+from kdsl.language.params import NO_DEFAULT
+from kdsl.language.spec import SpecValue, combinations, parse_spec
+from kdsl.language.specialize import GRID_ARGS, Specialization, TracedModule, specialization_for
+from kdsl.runtime.launcher import MISSING, Bound, Launcher, Request, Traced, grid_sizes
+from kdsl.runtime.views import View
+from kdsl.target.target import Target
+
+LEFT_OUT: Any = object()
+"""The default of a Const parameter that the call leaves to schedules and to the signature."""
+
+
+@dataclass(frozen=True)
+class _Launchable:
+    """A kernel as the launcher sees it; with ``gridded``, three grid sizes are its last arguments."""
+
+    kernel: Kernel
+    gridded: bool
+    parameters: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    consts: Mapping[str, Any]
+    fixed_axes: tuple[tuple[str, int], ...]
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.kernel.name
+
+    def specialize(self, request: Request) -> Traced:
+        """Trace one specialization for this machine."""
+        traced = self.kernel.trace(specialization_of(self, request), target_of())
+        return Traced(traced.module, traced.signature, traced.entry)
+
+    def output_layout(
+        self, name: str, views: Mapping[str, View | None]
+    ) -> tuple[tuple[int, ...], Any]:
+        """Raise: kernels of the language write to arguments only."""
+        raise MissingConstError(kernel=self.name, name=name)
+
+
+def _launchable(kernel: Kernel, gridded: bool) -> _Launchable:
+    params = kernel.params
+    names = tuple(p.name for p in params.args)
+    defaults = {p.name: p.default for p in params.args if p.default is not NO_DEFAULT}
+    defaults |= {p.name: None for p in params.args if p.optional and p.name not in defaults}
+    wanted = {n for p in params.consts.values() for n in _dims_of(p.default)}
+    fixed = tuple(
+        (p.name, axis)
+        for p in params.args
+        for axis, dim in enumerate(p.dims)
+        if isinstance(dim, Dim) and (dim.const or dim.name in wanted)
+    )
+    return _Launchable(
+        kernel,
+        gridded,
+        (*names, *GRID_ARGS) if gridded else names,
+        defaults,
+        dict.fromkeys(params.consts, LEFT_OUT),
+        fixed,
+    )
+
+
+def _dims_of(default: Any) -> list[str]:
+    return default.names() if isinstance(default, DimExpr) else []
+
+
+def specialization_of(launchable: _Launchable, request: Request) -> Specialization:
+    """Return what a call's arguments ask for."""
+    kernel = launchable.kernel
+    facts: list[tuple[str, tuple[Any, ...]] | None] = []
+    extents: dict[str, int] = {}
+    for p in kernel.params.args:
+        dtype = request.dtypes.get(p.name)
+        shape = tuple(request.extents.get((p.name, axis)) for axis in range(len(p.dims)))
+        facts.append(None if dtype is None else (dtype, shape))
+        for dim, extent in zip(p.dims, shape, strict=True):
+            if isinstance(dim, Dim) and extent is not None:
+                extents.setdefault(dim.name, extent)
+    given = {n: v for n, v in request.consts.items() if v is not LEFT_OUT}
+    consts = {**derived_consts(kernel, extents, given), **given}
+    spec = specialization_for(kernel, facts, consts)
+    return Specialization(
+        spec.dtypes,
+        spec.dims,
+        spec.consts,
+        spec.absent,
+        tuple(sorted(request.strided)),
+        launchable.gridded,
+    )
+
+
+def derived_consts(
+    kernel: Kernel, extents: Mapping[str, int], given: Mapping[str, Any]
+) -> dict[str, int]:
+    """Compute Const parameters whose default is an expression of dims, where the dims are known."""
+    found: dict[str, int] = {}
+    for name, param in kernel.params.consts.items():
+        names = _dims_of(param.default)
+        if names and name not in given and all(n in extents for n in names):
+            found[name] = param.default.evaluate(extents.__getitem__)
+    return found
+
+
+# ----------------------------------------------------------------------------------------- calls
+
+
+def _enter(module: Any, entry: str) -> tuple[Callable[[int], int], Compiled]:
+    compiled = compile_module(module, target_of())
+    return compiled.load()[entry].call, compiled
+
+
+def launcher(kernel: Kernel, gridded: bool = False) -> Launcher:
+    """Return the launcher that keeps a kernel's compiled specializations."""
+    name = "_gridded_launcher" if gridded else "_launcher"
+    found = kernel.__dict__.get(name)
+    if found is None:
+        found = kernel.__dict__[name] = Launcher(_launchable(kernel, gridded), _enter)
+    assert isinstance(found, Launcher)
+    return found
+
+
+def _flat(
+    kernel: Kernel, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Put struct fields and grid sizes among the positional arguments."""
+    if len(kernel.params.positional) == len(kernel.params.args) and grid is None:
+        return args, kwargs
+    leaves, consts = kernel.params.bind(tuple(args), dict(kwargs))
+    return (*leaves, *(() if grid is None else grid_sizes(kernel.name, grid))), consts
+
+
+def call(kernel: Kernel, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any) -> Any:
+    """Run a kernel on arrays."""
+    args, kwargs = _flat(kernel, args, kwargs, grid)
+    return launcher(kernel, grid is not None).call(args, kwargs)
+
+
+def bind(kernel: Kernel, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any) -> Bound:
+    """Prepare a call on these arrays."""
+    args, kwargs = _flat(kernel, args, kwargs, grid)
+    return launcher(kernel, grid is not None).bind(args, kwargs)
+
+
+# ---------------------------------------------------------------------------------- looking inside
+
+
+def _compiled(kernel: Kernel, target: str | None, values: Mapping[str, Any]) -> Compiled:
+    chosen = target_of(target)
+    traced: TracedModule = kernel.trace(kernel.specialize(**values), chosen)
+    return compile_module(traced.module, chosen)
+
+
+def ir(kernel: Kernel, stage: str, **values: Any) -> str:
+    """Return the module of a specialization after a stage, as text."""
+    return _compiled(kernel, None, values).ir(stage)
+
+
+def source(kernel: Kernel, target: str | None = None, **values: Any) -> str:
+    """Return what a target's back end emits for a specialization."""
+    return _compiled(kernel, target, values).source()
+
+
+def explain(kernel: Kernel, **values: Any) -> str:
+    """Return what fused, what vectorized at which width, and what did not and why."""
+    return "\n".join(_compiled(kernel, None, values).explanation)
+
+
+# --------------------------------------------------------------------------------------- exports
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported kernel with the specializations that ``kdsl build`` makes of it."""
+
+    kernel: Kernel
+    specs: tuple[Mapping[str, SpecValue], ...]
+
+    @property
+    def name(self) -> str:
+        return self.kernel.name
+
+    @property
+    def doc(self) -> str:
+        return self.kernel.doc
+
+    @property
+    def grid(self) -> str:
+        """The grid as text; empty for programs, whose launches have their own."""
+        from kdsl.language.grid import grid_text
+
+        return "" if self.kernel.is_program else grid_text(self.kernel)
+
+    @property
+    def spec_names(self) -> tuple[str, ...]:
+        params = self.kernel.params
+        return (*params.dtype_vars, *params.dims, *params.consts)
+
+    def compile(
+        self, values: Mapping[str, SpecValue], target: Target, symbol: str
+    ) -> tuple[Artifact, Signature]:
+        """Return the code of one specialization, callable as ``symbol``, and its signature."""
+        known = dict(values)
+        extents = {n: v for n, v in known.items() if n in self.kernel.params.dims}
+        known |= derived_consts(self.kernel, extents, known)  # type: ignore[arg-type]
+        try:
+            spec = self.kernel.specialize(**known)
+        except KdslError as problem:
+            text = " ".join(f"{name}={value}" for name, value in values.items())
+            raise BadSpecError(text=text, why=problem.summary) from problem
+        traced = self.kernel.trace(spec, target)
+        entry = traced.module.function(traced.entry)
+        entry.attributes["sym_name"] = symbol.removeprefix("kdsl_entry_")
+        compiled = compile_module(traced.module, target)
+        return compiled.artifact, traced.signature
+
+
+def exported(kernel: Kernel, *specs: str) -> Export:
+    """Name the specializations of a kernel for ``kdsl build``.
+
+    Each text is as for ``--spec``: ``"T=f32,bf16 D=64"`` stands for two specializations.
+    """
+    texts = specs or ("",)
+    chosen = [values for text in texts for values in combinations(parse_spec([text]))]
+    return Export(kernel, tuple(chosen))
+
+
+def exports_in(module: Any) -> list[Export]:
+    """Return a file's exports: its list ``EXPORTS``, else its kernels under ``@kd.export``."""
+    declared = getattr(module, "EXPORTS", None)
+    if declared is not None:
+        return [e if isinstance(e, Export) else exported(e) for e in declared]
+    return [exported(kernel) for kernel in exports(module)]
