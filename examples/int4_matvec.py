@@ -26,7 +26,7 @@ def int4_matvec(
     row = kd.program_id(0)
     half = packed.shape[1]
     per_half = half // GROUP
-    total = f32(0)
+    total = kd.cast(0.0, f32)
     for g in kd.range(per_half):
 
         @kd.vectorize(GROUP, init=0.0)

@@ -18,7 +18,7 @@ def mandelbrot(turns: Tensor[i32, H, W], left: f32, top: f32, step: f32, limit: 
     @kd.vectorize(turns.shape[1])
     def pixel(x, w):
         cr = left + x.to(f32) * step
-        zr, zi, n = f32(0), f32(0), i32(0)
+        zr, zi, n = kd.cast(0.0, f32), kd.cast(0.0, f32), kd.cast(0, i32)
         while (zr * zr + zi * zi <= 4.0) & (n < limit):
             zr, zi = zr * zr - zi * zi + cr, 2.0 * zr * zi + ci
             n = n + 1

@@ -13,7 +13,7 @@ M, N = kd.dims("M N")
 def prefix_sum(x: Tensor[i32, M, N], out: Tensor[i32, M, N], *, BLOCK: Const[int] = 64) -> None:
     """Write the running sums of each row."""
     row = kd.program_id(0)
-    before = kd.full((), 0, i32)
+    before = kd.cast(0, i32)
     for j in kd.range(kd.cdiv(x.shape[1], BLOCK)):
         cols = kd.span(j, BLOCK)
         part = x[row, cols].load()
