@@ -112,7 +112,7 @@ class SIMD(Lanes):
     # ---------------------------------------------------------------------------- movement
 
     def _pick(self, other: SIMD, lanes: list[int]) -> SIMD:
-        made = emit(vector.Shuffle, self.ir, other.ir, mask=tuple(lanes))
+        made = emit(vector.Shuffle, self.ir, other.ir, mask=list(lanes))
         return wrap(made, self.dtype)  # type: ignore[no-any-return]
 
     def shuffle(self, *lanes: Any) -> SIMD:

@@ -4,15 +4,18 @@
     run_pipeline(OPTIMIZE, module, observers=(watch,))
 
 What KDSL_VERIFY=passes does. Entries, plain functions and kernels that nobody launches are run,
-through the entries that launch them. Inputs are generated from the functions' types: every size and every
-integer is the same small number. An input on which the module fails already before the first pass (an index
-out of bounds, say) says nothing; ``skipped`` lists the functions for which none was found.
+kernels through the entries that launch them. Inputs are generated from the functions' types: every
+size and every integer is the same small number. An input on which the module fails already before
+the first pass (an index out of bounds, say) says nothing; ``skipped`` lists the functions for which
+none was found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from itertools import product
 from typing import Any
 
@@ -53,7 +56,7 @@ TOLERANCE: dict[np.dtype, float] = {
     F8E4M3.numpy: 0.5,
     F8E5M2.numpy: 0.5,
 }
-"""Largest difference, relative to the largest number of a buffer; other types must agree exactly."""
+"""Largest difference, relative to the largest number of a buffer; other types agree exactly."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,9 @@ def _runnable(module: Module) -> list[Func]:
     return [
         f
         for f in module.functions
-        if isinstance(f, Func) and not (f.is_kernel and Symbol(f.sym_name) in launched)
+        if isinstance(f, Func)
+        and f.sym_visibility != "private"
+        and not (f.is_kernel and Symbol(f.sym_name) in launched)
     ]
 
 
@@ -140,10 +145,11 @@ def _case(module: Module, function: Func, label: str, args: tuple[Any, ...]) -> 
 def _run(module: Module, symbol: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Run on copies; return the results and the arguments afterwards."""
     copies = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
-    if KERNEL not in module.function(symbol).attributes:
-        return (*interpret(module, symbol, copies), *copies)
-    for z, y, x in product(*(range(n) for n in reversed(GRID))):
-        interpret(module, symbol, copies, (x, y, z), GRID)
+    with redirect_stdout(StringIO()):
+        if KERNEL not in module.function(symbol).attributes:
+            return (*interpret(module, symbol, copies), *copies)
+        for z, y, x in product(*(range(n) for n in reversed(GRID))):
+            interpret(module, symbol, copies, (x, y, z), GRID)
     return copies
 
 

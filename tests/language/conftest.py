@@ -22,9 +22,9 @@ def fact_of(value):
 
 
 def argument_of(param, value, dtype):
-    if value is None:
-        return np.zeros((0,) * max(len(param.dims), 1), dtype.numpy)
-    return value if isinstance(value, np.ndarray) else dtype.numpy.type(value)
+    if param.kind != "scalar":
+        return value
+    return dtype.numpy.type(value)
 
 
 def run_kernel(kernel, *args, grid=None, target=GENERIC, **named):

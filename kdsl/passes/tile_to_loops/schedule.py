@@ -411,6 +411,8 @@ class _BlockScheduler:
                     fused = joins and self.may_fuse(task, each)
                     highest = min(highest, i if fused else i - 1)
         for load in task.loads:
+            if load.results[0] is not task.value and not _same_places(task, task):
+                raise ConflictError(load.results[0])
             if any(self.position_of(load) < b < self.position for b in self.barriers):
                 raise ConflictError(load.results[0])
         for group in self.pending[lowest : highest + 1]:
