@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def compile_module(module: Module, target: Target, start: str = "trace") -> Comp
     """
     trace = print_module(module)
     store = disk.current()
-    key = disk.digest(trace, start, repr(target), _versions(target.backend))
+    key = disk.digest(trace, start, _target_text(target), _versions(target.backend))
     # A dump or a verification is asked for because of the compiling itself.
     wanted = settings.dump or settings.verify or settings.print_after or settings.time
     found = None if store is None or wanted else store.load(key)
@@ -111,7 +111,7 @@ def compile_module(module: Module, target: Target, start: str = "trace") -> Comp
 
 def _compile(module: Module, target: Target, start: str, trace: str) -> Compiled:
     backend = backend_named(target.backend)
-    dump = _Dump(settings.dump, _folder(",".join(_entries(module)) or "module", trace))
+    dump = _Dump(settings.dump, ",".join(_entries(module)) or "module", trace)
     dump.module(0, "trace", module)
     steps: list[Step] = []
     observers = _observers(module, target)
@@ -154,9 +154,7 @@ def _module_at(trace: str, target: Target, stage: str) -> Module:
 
 
 def _entries(module: Module) -> list[str]:
-    return [
-        str(f.attributes["sym_name"]) for f in module.functions if "kdsl.entry" in f.attributes
-    ]
+    return [str(f.attributes["sym_name"]) for f in module.functions if "kdsl.entry" in f.attributes]
 
 
 def _timed(steps: list[Step], name: str, make: Any) -> Any:
@@ -196,12 +194,12 @@ def _printer(names: tuple[str, ...]) -> Observer:
     return show
 
 
-_folders: dict[str, dict[str, int]] = {}
+_folders: dict[tuple[Path | None, str], dict[str, int]] = {}
 
 
-def _folder(name: str, trace: str) -> str:
+def _folder(root: Path | None, name: str, trace: str) -> str:
     """Return a folder name: the entry's; with a number for its other specializations."""
-    known = _folders.setdefault(name, {})
+    known = _folders.setdefault((root, name), {})
     number = known.setdefault(trace, len(known))
     return f"{name}-{number}" if number else name
 
@@ -209,8 +207,8 @@ def _folder(name: str, trace: str) -> str:
 class _Dump:
     """Writes each stage's product into the folder of KDSL_DUMP, one folder for each module."""
 
-    def __init__(self, root: Path | None, name: str) -> None:
-        self.folder = None if root is None else root / name
+    def __init__(self, root: Path | None, name: str, trace: str) -> None:
+        self.folder = None if root is None else root / _folder(root, name, trace)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -250,6 +248,13 @@ def _versions(backend: str) -> str:
             status = path.stat()
             marks.append(f"{path}:{status.st_mtime_ns}:{status.st_size}")
     return disk.digest(*marks)
+
+
+def _target_text(target: Target) -> str:
+    """Return all that a target says, the same in every process (sets have no order)."""
+    features = {f.name: getattr(target.features, f.name) for f in fields(target.features)}
+    said = [f"{n}={sorted(v) if isinstance(v, frozenset) else v}" for n, v in features.items()]
+    return "\n".join([str(target), target.triple, target.attributes, str(target.options), *said])
 
 
 def _distributions() -> list[str]:

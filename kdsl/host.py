@@ -15,7 +15,7 @@ from kdsl.language.kernel import Kernel, exports
 from kdsl.language.params import NO_DEFAULT
 from kdsl.language.spec import SpecValue, combinations, parse_spec
 from kdsl.language.specialize import GRID_ARGS, Specialization, TracedModule, specialization_for
-from kdsl.runtime.launcher import MISSING, Bound, Launcher, Request, Traced, grid_sizes
+from kdsl.runtime.launcher import Bound, Launcher, Request, Traced, grid_sizes
 from kdsl.runtime.views import View
 from kdsl.target.target import Target
 
@@ -136,7 +136,7 @@ def _flat(
     kernel: Kernel, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any
 ) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """Put struct fields and grid sizes among the positional arguments."""
-    if len(kernel.params.positional) == len(kernel.params.args) and grid is None:
+    if grid is None and not any(p.parts for p in kernel.params.positional):
         return args, kwargs
     leaves, consts = kernel.params.bind(tuple(args), dict(kwargs))
     return (*leaves, *(() if grid is None else grid_sizes(kernel.name, grid))), consts
@@ -175,7 +175,8 @@ def source(kernel: Kernel, target: str | None = None, **values: Any) -> str:
 
 def explain(kernel: Kernel, **values: Any) -> str:
     """Return what fused, what vectorized at which width, and what did not and why."""
-    return "\n".join(_compiled(kernel, None, values).explanation)
+    compiled = _compiled(kernel, None, values)
+    return "\n".join([*compiled.explanation, *compiled.artifact.facts.get("accesses", ())])
 
 
 # --------------------------------------------------------------------------------------- exports

@@ -13,9 +13,9 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from kdsl.codegen.backend import Artifact, Source
+from kdsl.codegen.llvm.accesses import access_report
 from kdsl.errors import AssembleError
 from kdsl.target.target import Target
-
 from kdsl_cpu.features import cpu_name
 from kdsl_cpu.runtime_ir import pool_ir
 
@@ -92,6 +92,7 @@ def assemble(source: Source, target: Target) -> Artifact:
     facts: dict[str, Any] = {
         "llvm": {n: b - a for n, a, b in zip(names, marks, marks[1:], strict=False)}
     }
+    facts["accesses"] = access_report(source.text)
     if POOL_FUNCTION in source.text and source.entries:
         facts["runtime"] = [pool_ir(target.triple)]
     return Artifact(data, FORMAT, source.entries, facts, hashlib.sha256(data).hexdigest())

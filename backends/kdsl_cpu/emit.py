@@ -19,7 +19,6 @@ from kdsl.errors import InternalError
 from kdsl.ir.core import Module, Value
 from kdsl.ir.types import DYNAMIC, I1, MemRefType, ScalarType, Type
 from kdsl.target.target import Target
-
 from kdsl_cpu.printing import print_values
 
 SLOT_BYTES = 8
@@ -325,9 +324,7 @@ def launch(op: kdsl.Launch, w: Kernel) -> None:
     assert isinstance(target, func.Func)
     slots = GRID_SLOTS + sum(slot_count(arg.type) for arg in target.body.args)
     context = w.in_entry(f"alloca [{slots} x i64], align 8")
-    sizes = [
-        w.let(f"call i64 @llvm.smax.i64(i64 {w.names[v]}, i64 0)") for v in (op.x, op.y, op.z)
-    ]
+    sizes = [w.let(f"call i64 @llvm.smax.i64(i64 {w.names[v]}, i64 0)") for v in (op.x, op.y, op.z)]
     for axis, size in enumerate(sizes):
         _put(w, context, axis, f"i64 {size}")
     at = GRID_SLOTS
@@ -363,7 +360,10 @@ def _arguments(w: Kernel, value: Value, wanted: Type) -> list[str]:
         return [w.typed(value)]
     buffer = w.buffers[value]
     args = [f"ptr {buffer.base}"]
-    for numbers, declared in ((buffer.sizes, wanted.shape), (buffer.strides, wanted.element_strides)):
+    for numbers, declared in (
+        (buffer.sizes, wanted.shape),
+        (buffer.strides, wanted.element_strides),
+    ):
         args += [f"i64 {n}" for n, d in zip(numbers, declared, strict=True) if d == DYNAMIC]
     return args
 

@@ -10,7 +10,6 @@ import llvmlite.binding as llvm
 
 from kdsl.codegen.backend import Artifact, LoadedEntry, Source
 from kdsl.target.target import Target
-
 from kdsl_cpu.assemble import POOL_FUNCTION, assemble, initialize
 from kdsl_cpu.features import detect
 from kdsl_cpu.runtime_ir import pool_ir

@@ -11,7 +11,7 @@ from typing import Protocol
 import kdsl
 from kdsl.codegen.backend import Artifact, Source
 from kdsl.codegen.registry import backend_named
-from kdsl.codegen.signature import Signature
+from kdsl.ir.signature import Signature
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
 from kdsl.language.spec import Spec, SpecValue, combinations
 from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord

@@ -9,7 +9,7 @@ from textwrap import shorten
 import click
 
 from kdsl.cli.console import table
-from kdsl.codegen.signature import Arg
+from kdsl.ir.signature import Arg
 from kdsl.serving.manifest import Entry, Manifest, TargetRecord, read
 
 ACCESS_WORDS = {"ro": "read", "wo": "written", "rw": "read and written"}

@@ -25,7 +25,8 @@ def load_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[MODULE_NAME] = module
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102 - it is their file
+        code = compile(source, str(path), "exec", dont_inherit=True)
+        exec(code, module.__dict__)  # noqa: S102 - it is their file
     except KdslError:
         raise
     except SyntaxError as error:

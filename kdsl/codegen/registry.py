@@ -61,7 +61,7 @@ def backend_named(name: str) -> Backend:
         raise UnknownTargetError(name=name, known=", ".join(backend_names()) or "none")
     try:
         found = point.load()
-    except Exception as error:  # noqa: BLE001 - a foreign module may raise anything at all
+    except Exception as error:
         raise _broken(point, f"{type(error).__name__}: {error}") from error
     if not isinstance(found, Backend):
         raise _broken(point, f"{point.value} is a {type(found).__name__}, not a Backend")

@@ -71,6 +71,8 @@ def plain(value: AttributeValue) -> Any:
 def constant_attribute(value: Any, type: Type) -> AttributeValue:
     """Return the attribute of ``arith.constant`` for a number or array of ``type``."""
     if isinstance(type, ShapedType):
+        if isinstance(value, int) and type.element.kind != "f" and type.element is not I1:
+            value = _wrap(value, type.element.bits)
         return Dense(np.asarray(value, dtype=type.element.numpy), type)
     assert isinstance(type, ScalarType)
     if type is I1:
@@ -623,6 +625,8 @@ class Conversion(Op):
 
 
 def _cast(self: Op, x: Any) -> Any:
+    if element_type(self.results[0].type) is I1 and np.asarray(x).dtype.kind in "iu":
+        return (np.asarray(x) & 1).astype(np.bool_)[()]
     with np.errstate(all="ignore"):
         return np.asarray(x).astype(element_type(self.results[0].type).numpy)[()]
 

@@ -56,7 +56,8 @@ def _erf(x: Any) -> Any:
 
 
 def _round_away(x: Any) -> Any:
-    return np.copysign(np.floor(np.abs(x) + 0.5), x)
+    whole = np.trunc(x)
+    return np.copysign(whole + np.copysign(np.abs(x - whole) >= 0.5, x), x)
 
 
 class Absf(Unary, name="math.absf", traits=LANEWISE):

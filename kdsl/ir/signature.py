@@ -12,7 +12,11 @@ TENSOR, PTR, SCALAR = "tensor", "ptr", "scalar"
 
 @dataclass(frozen=True)
 class Arg:
-    """One run-time argument; ``dims`` holds a name, or an int where the extent is fixed."""
+    """One run-time argument; ``dims`` holds a name, or an int where the extent is fixed.
+
+    An ``optional`` array may be left out of calls of some specialization of the entry. Each one is
+    compiled for it being there, or for it being ``absent``: then its slots are 0.
+    """
 
     name: str
     kind: str
@@ -25,6 +29,7 @@ class Arg:
     optional: bool = False
     dim_names: tuple[str | None, ...] = ()
     """What fixed dims are called; empty, or one per dim."""
+    absent: bool = False
 
     @property
     def rank(self) -> int:
@@ -85,6 +90,15 @@ class Signature:
     def slots(self) -> int:
         return sum(arg.slots for arg in self.args)
 
+    @property
+    def missing_dims(self) -> frozenset[str]:
+        """The names of dims that only absent arguments have."""
+        here, gone = set[str](), set[str]()
+        for arg in self.args:
+            names = {str(n) for axis in range(len(arg.dims)) if (n := arg.dim_name(axis))}
+            (gone if arg.absent else here).update(names)
+        return frozenset(gone - here)
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able data; what has its default is left out of the arguments."""
         return {
@@ -126,6 +140,8 @@ def _arg_from_json(data: Mapping[str, Any]) -> Arg:
     arg = Arg(**known)
     if arg.kind not in (TENSOR, PTR, SCALAR) or not isinstance(arg.name, str):
         raise ValueError(f"no argument kind {arg.kind!r}")
+    if arg.absent and not arg.optional:
+        raise ValueError(f"{arg.name} is absent, but not optional")
     return arg
 
 

@@ -1,33 +1,28 @@
-"""The language: from a decorated Python function to a module. ``import kdsl as kd`` shows its public names.
+"""The language: from a decorated Python function to a module.
 
-For the layers above (compiler, launcher, build, tests):
+``import kdsl as kd`` shows its public names. For the layers above (host, build, tests):
 
-    from kdsl.language.kernel import Kernel, exports
-    from kdsl.language.specialize import Specialization, specialization_for, trace
+``kdsl.language.specialize.trace(kernel, specialization, target) -> TracedModule``
+    ``.module`` has the device functions ``@<name>.kernel`` (``kdsl.kernel``), last the entry
+    ``@<name>`` (``kdsl.entry``); a program's are ``@<program>.<kernel>.kernel``. It is valid
+    (``kdsl.ir.verify``) and not optimized. ``.signature`` is the entry's
+    ``kdsl.ir.signature.Signature``; ``.entry``, ``.kernels``, ``.specialization`` and ``.target``
+    say the rest.
 
-    trace(kernel, specialization, target) -> TracedModule
-        ``.module``      functions ``@<name>.kernel`` (``kdsl.kernel``) and, last, ``@<name>`` (``kdsl.entry``);
-                         a program's kernels are ``@<program>.<kernel>.kernel``
-        ``.signature``   ``kdsl.ir.signature.Signature`` of the entry: arguments, relations, Const values
-        ``.entry``, ``.kernels``, ``.specialization``, ``.target``
+``Specialization`` is hashable and holds what was given. It comes
+    by name, ``kernel.specialize(D=64, T=kd.bf16, CAUSAL=True, lse=None)`` (None: absent), or
+    from arguments, ``specialization_for(kernel, facts, consts)``: ``facts`` has one item for each
+    of ``kernel.params.args`` (run-time leaves in call order, structs flattened): ``(dtype, shape)``
+    of an array and None for an absent one; scalars are not looked at.
+    With ``explicit_grid`` the entry takes ``grid_x, grid_y, grid_z`` (i64) after its arguments;
+    tensors named in ``strided`` may have any stride in their last dim.
 
-    kernel.specialize(D=64, T=kd.bf16, CAUSAL=True, lse=None) -> Specialization      by name; None: absent
-    specialization_for(kernel, facts, consts) -> Specialization                       from arguments:
-        ``facts`` has one item for each of ``kernel.params.args`` (the run-time leaves in call order, structs
-        flattened): ``(dtype name, shape)`` of an array, None for an absent one; scalars are ignored.
-    kernel.params.bind(args, kwargs) -> (leaf values in that order, Const parameters given)
-    kernel.params.args[i]: ``name kind dtype dims access align optional default``
-    kernel.params.consts, .dtype_vars, .const_dims, .dims
-    kernel.scheduled(target) -> (Const parameters, options)                           from ``k.schedule``
-    kernel.tuning                                                                     from ``kd.autotune``, or None
-    exports(module) -> list[Kernel]                                                   the roots of ``kdsl build``
+``kernel.params``
+    ``.bind(args, kwargs)`` gives the leaves' values and the Const parameters given; ``.args``,
+    ``.consts``, ``.dtype_vars``, ``.dims`` and ``.const_dims`` describe them.
 
-``Specialization`` is hashable and holds only what was given; ``replace(spec, explicit_grid=True)`` makes the entry
-take ``grid_x, grid_y, grid_z`` (i64) after its arguments, ``strided=("x",)`` lets the last dim of ``x`` have any
-stride. ``module`` is valid (``kdsl.ir.verify``), not optimized.
+``kernel.scheduled(target)``, ``kernel.tuning``, ``exports(module)``
+    are what ``k.schedule``, ``kd.autotune`` and ``kd.export`` said.
 
-``kernel(...)``, ``kernel[grid](...)``, ``kernel.bind(...)``, ``kernel.ir(stage)``, ``kernel.source(target)`` and
-``kernel.explain()`` outside of a trace are passed to ``kdsl.compiler``, imported on first use, as ``call(kernel, args,
-kwargs, grid)``, ``bind(kernel, args, kwargs, grid)``, ``ir(kernel, stage, **values)``, ``source(kernel, target,
-**values)``, ``explain(kernel, **values)``; ``grid`` is None or a tuple of one to three ints.
+Calls outside of a trace go to the module ``kdsl.language.kernel.HOST``, imported on first use.
 """

@@ -7,7 +7,12 @@ from typing import Any
 
 from kdsl.dialects import cf
 from kdsl.dialects import kdsl as ops
-from kdsl.errors import StaticAssertError, TracedBoolError, TypeMismatchError, UnsupportedConstructError
+from kdsl.errors import (
+    StaticAssertError,
+    TracedBoolError,
+    TypeMismatchError,
+    UnsupportedConstructError,
+)
 from kdsl.language.carry import Spans, Unbound
 from kdsl.language.control import Branch, ForLoop, Names, WhileLoop, choose
 from kdsl.language.state import Scope, current, emit, user_frame, where
@@ -182,8 +187,7 @@ def print_(function: Any, *values: Any, **options: Any) -> None:
         function(*values, **options)
         return
     parts, traced = [], []
-    for value in values:
-        value = as_value(value)
+    for value in map(as_value, values):
         if isinstance(value, Lanes):
             parts.append("{}")
             traced.append(value.ir)

@@ -1,4 +1,4 @@
-"""What loops and branches hand on: names that are bound or not, and the traced numbers inside values."""
+"""What loops and branches hand on: names, bound or not, and the numbers inside values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Loops and branches over traced values: what the rewritten text calls, and the functional forms.
 
-A loop's body is run once on block arguments that stand for the carried names. A carried Python number has no
-dtype of its own: it takes that of what it meets in the body, and the body is run again with it.
+A loop's body is run once on block arguments that stand for the carried names. A carried Python
+number has no dtype of its own: it takes that of what it meets in the body, and the body is run
+again with it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from kdsl.language.carry import (
     same,
     text_of,
 )
-from kdsl.language.state import Scope, Trace, active, current, emit_op, where
+from kdsl.language.constants import constant
+from kdsl.language.state import Scope, Trace, current, emit_op, where
 from kdsl.language.types import describe
 from kdsl.language.values import (
     BOOL,
@@ -42,7 +44,6 @@ from kdsl.language.values import (
     as_value,
     assign,
     binary,
-    constant,
     convert,
     default_dtype,
     wrap,
@@ -53,7 +54,7 @@ Names = tuple[str, ...]
 
 
 class Slot:
-    """One traced number that a loop carries: its initial value, and its dtype once it is decided."""
+    """One number that a loop carries: its initial value, and its dtype once decided."""
 
     __slots__ = ("decided", "initial", "name")
 
@@ -77,7 +78,7 @@ class Slot:
         """Return the initial value, a constant for a number."""
         dtype = self.dtype()
         if isinstance(self.initial, Lanes):
-            return convert(self.initial, dtype)  # type: ignore[no-any-return]
+            return convert(self.initial, dtype)
         value = float(self.initial) if dtype.is_float else self.initial
         return Scalar(constant(value, dtype), dtype)
 
@@ -90,6 +91,7 @@ class Carried:
         self.values = values
         self.shapes: list[Shape | None] = []
         self.slots: list[Slot] = []
+        self.types: list[Any] = []
         for name, value in zip(names, values, strict=True):
             if isinstance(value, Unbound):
                 self.shapes.append(None)
@@ -105,16 +107,14 @@ class Carried:
     def arguments(self, block: Block) -> list[Lanes]:
         """Add a block argument for each slot."""
         found = []
-        for slot, init in zip(self.slots, self.inits_types, strict=True):
+        for slot, init in zip(self.slots, self.types, strict=True):
             value = wrap(block.add_argument(init, slot.name), slot.dtype())
-            if slot.is_number and not isinstance(slot.initial, bool):
-                value.weak = Weak()
-            elif isinstance(slot.initial, Lanes) and slot.initial.weak is not None:
+            if (slot.is_number and not isinstance(slot.initial, bool)) or (
+                isinstance(slot.initial, Lanes) and slot.initial.weak is not None
+            ):
                 value.weak = Weak()
             found.append(value)
         return found
-
-    inits_types: list[Any]
 
     def rebuilt(self, leaves: list[Any]) -> tuple[Any, ...]:
         """Put the named values together from leaves; unbound names stay so."""
@@ -177,9 +177,6 @@ class LoopBase:
         if not isinstance(leaf, Lanes):
             return self._number(slot, arg, leaf), False
         if leaf.ir.type is not arg.ir.type or (leaf.dtype is not arg.dtype and leaf.weak is None):
-            if slot.is_number and slot.initial is not None and slot.decided is None and leaf.weak is None \
-                    and not leaf.shape and leaf.dtype.kind == "b":
-                raise self._mismatch(slot.name, text_of(slot.initial), text_of(leaf))
             raise self._mismatch(slot.name, text_of(arg), text_of(leaf))
         return leaf, False
 
@@ -187,7 +184,12 @@ class LoopBase:
         """Return the dtype that an undecided number should have, from what it became and met."""
         assert arg.weak is not None
         if isinstance(leaf, Lanes):
-            if not leaf.shape and leaf.weak is None and leaf.dtype.kind != "b" and slot.decided is None:
+            if (
+                not leaf.shape
+                and leaf.weak is None
+                and leaf.dtype.kind != "b"
+                and slot.decided is None
+            ):
                 return leaf.dtype
             if leaf.weak is not None and leaf.dtype is not arg.dtype and not leaf.shape:
                 return leaf.dtype
@@ -204,7 +206,7 @@ class LoopBase:
         fitting = isinstance(leaf, bool) is (arg.dtype.kind == "b") and not arg.shape
         if not fitting or (isinstance(leaf, float) and not arg.dtype.is_float):
             raise self._mismatch(slot.name, text_of(arg), text_of(leaf))
-        return assign(slot.name, leaf, arg.dtype)  # type: ignore[no-any-return]
+        return assign(slot.name, leaf, arg.dtype)
 
     def _mismatch(self, name: str, before: str, after: str) -> LoopCarriedTypeError:
         loc = place(self.spans, name, self.file)
@@ -221,7 +223,9 @@ class LoopBase:
     def outcome(self, results: list[Any]) -> tuple[Any, ...]:
         """Return the names' values after the loop; those first bound in it have none."""
         assert self.carried is not None
-        leaves = [wrap(r, slot.dtype()) for r, slot in zip(results, self.carried.slots, strict=True)]
+        leaves = [
+            wrap(r, slot.dtype()) for r, slot in zip(results, self.carried.slots, strict=True)
+        ]
         found = self.carried.rebuilt(leaves)
         return tuple(
             Unbound(name, self.construct) if shape is None else value
@@ -266,9 +270,7 @@ class ForLoop(LoopBase):
 
     construct = "for loop"
 
-    def __init__(
-        self, iterable: Any, names: Names, spans: Spans | None, file: str | None
-    ) -> None:
+    def __init__(self, iterable: Any, names: Names, spans: Spans | None, file: str | None) -> None:
         super().__init__(names, spans, file)
         self.iterable = iterable
         self.traced = isinstance(iterable, LoopRange)
@@ -297,7 +299,7 @@ class ForLoop(LoopBase):
             self.carried = Carried(self.names, values)
         with self.trace.outside(self.scope):
             self.starts = self.carried.inits()
-        self.carried.inits_types = [v.ir.type for v in self.starts]
+        self.carried.types = [v.ir.type for v in self.starts]
         self.args = self.carried.arguments(self.block)
         return self.carried.rebuilt(list(self.args))
 
@@ -320,7 +322,8 @@ class ForLoop(LoopBase):
         trace.builder.create(scf.Yield, [v.ir for v in ends])
         trace.close(self.scope)
         op = emit_op(
-            scf.For, *self.control, [v.ir for v in self.starts], types=[v.ir.type for v in self.starts],
+            scf.For, *self.control, [v.ir for v in self.starts],
+            types=[v.ir.type for v in self.starts],
             regions=[Region([self.block])], **self.iterable.attributes,
         )  # fmt: skip
         op.loc = self.loc
@@ -339,7 +342,7 @@ def _plain_iterator(iterable: Any) -> Iterable[Any]:
         from kdsl.errors import TracedValueError
 
         raise TracedValueError(where(), type=describe(iterable), wanted="sequence")
-    return iterable  # type: ignore[no-any-return]
+    return iterable
 
 
 class WhileLoop(LoopBase):
@@ -380,7 +383,7 @@ class WhileLoop(LoopBase):
         if self.carried is None:
             self.carried = Carried(self.names, values)
         self.starts = self.carried.inits()
-        self.carried.inits_types = [v.ir.type for v in self.starts]
+        self.carried.types = [v.ir.type for v in self.starts]
         self.first = Block()
         self.scope = self.trace.open(self.first, self.construct)
         self.before_args = self.carried.arguments(self.first)
@@ -454,7 +457,12 @@ class Branch:
     """An ``if`` statement: both sides are traced when the condition is."""
 
     def __init__(
-        self, condition: Any, names: Names, merged: tuple[bool, ...], spans: Spans | None, file: str | None
+        self,
+        condition: Any,
+        names: Names,
+        merged: tuple[bool, ...],
+        spans: Spans | None,
+        file: str | None,
     ) -> None:
         self.names = names
         self.merged = merged
@@ -527,8 +535,13 @@ class Merger:
         for block, end in zip(self.blocks, ends, strict=True):
             if end or block is self.blocks[0] or len(block):
                 self._terminate(block, end)
-        regions = [Region([self.blocks[0]]), Region([self.blocks[1]] if self.blocks[1].last else [])]
-        if not ends[0] and not any(op for b in self.blocks for op in b if not isinstance(op, scf.Yield)):
+        regions = [
+            Region([self.blocks[0]]),
+            Region([self.blocks[1]] if self.blocks[1].last else []),
+        ]
+        if not ends[0] and not any(
+            op for b in self.blocks for op in b if not isinstance(op, scf.Yield)
+        ):
             return tuple(plan([]) for plan in plans)
         op = emit_op(scf.If, self.branch.condition.ir, types=types, regions=regions)
         op.loc = self.branch.loc
@@ -556,7 +569,9 @@ class Merger:
             else:
                 places.append(_At(len(self.pairs)))
                 self.pairs.append(self._pair(name, p, q))
-        return lambda made: rebuild(shape, [made[p.at] if isinstance(p, _At) else p for p in places])
+        return lambda made: rebuild(
+            shape, [made[p.at] if isinstance(p, _At) else p for p in places]
+        )
 
     def _pair(self, name: str, p: Any, q: Any) -> tuple[Lanes, Lanes]:
         """Bring two leaves to one type, each in its own block."""
@@ -583,8 +598,8 @@ class Merger:
             raise self._mismatch(name, value, dtype)
         with self.trace.inside(self.blocks[side], "branch"):
             if isinstance(value, Lanes):
-                return convert(value, dtype)  # type: ignore[no-any-return]
-            return assign(name, value, dtype)  # type: ignore[no-any-return]
+                return convert(value, dtype)
+            return assign(name, value, dtype)
 
     def _mismatch(self, name: str, x: Any, y: Any) -> BranchTypeError:
         loc = place(self.branch.spans, name, self.branch.file)
@@ -644,7 +659,7 @@ def _select(branch: Branch, a: Any, b: Any) -> Any:
             value.scope = branch.trace.scope
     pair = [text_of(v) for v in (a, b)]
     dtypes = {v.dtype for v in (a, b) if isinstance(v, Lanes) and v.weak is None}
-    if len(dtypes) > 1 or isinstance(a, bool) is not isinstance(b, bool) and not dtypes:
+    if len(dtypes) > 1 or (isinstance(a, bool) is not isinstance(b, bool) and not dtypes):
         raise BranchTypeError(where(), name="the value", then=pair[0], other=pair[1])
     return where_(branch.condition, a, b)
 
@@ -653,7 +668,10 @@ def _select(branch: Branch, a: Any, b: Any) -> Any:
 
 
 def fori(start: Any, stop: Any, body: Callable[..., Any], init: Any = (), step: Any = 1) -> Any:
-    """Return the state after ``state = body(i, *state)`` for each i; a state that is no tuple is one value."""
+    """Return the state after ``state = body(i, *state)`` for each i.
+
+    A state that is no tuple is one value.
+    """
     loop = ForLoop(LoopRange(start, stop, step), _state_names(init), None, None)
     _run_for(loop, lambda i, state: body(i, *state), init)
     return _state(loop.finished, init)
@@ -705,8 +723,3 @@ def cond(condition: Any, then: Callable[..., Any], other: Callable[..., Any], *a
 def _checked(condition: Any) -> Any:
     condition = as_value(condition)
     return condition if isinstance(condition, bool) else _as_condition(condition, "kd.cond")
-
-
-def in_trace() -> bool:
-    """Return whether a kernel is being traced."""
-    return active() is not None

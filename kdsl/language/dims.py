@@ -1,6 +1,7 @@
 """Named dims and what is computed from them before any value is known.
 
-A ``Dim`` outside of a kernel is a symbol, and arithmetic gives expressions; in a kernel it is the extent.
+A ``Dim`` outside of a kernel is a symbol, and arithmetic gives expressions; in a kernel it is the
+extent.
 """
 
 from __future__ import annotations
@@ -11,7 +12,19 @@ from typing import Any
 from kdsl.errors import BadAnnotationError, TracedBoolError, TracedValueError
 from kdsl.language.state import active, where
 
-PRECEDENCE = {"==": 0, "!=": 0, "<": 0, "<=": 0, ">": 0, ">=": 0, "+": 1, "-": 1, "*": 2, "//": 2, "%": 2}
+PRECEDENCE = {
+    "==": 0,
+    "!=": 0,
+    "<": 0,
+    "<=": 0,
+    ">": 0,
+    ">=": 0,
+    "+": 1,
+    "-": 1,
+    "*": 2,
+    "//": 2,
+    "%": 2,
+}
 EVALUATE: dict[str, Callable[[Any, Any], Any]] = {
     "+": lambda a, b: a + b,
     "-": lambda a, b: a - b,

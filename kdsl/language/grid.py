@@ -36,7 +36,10 @@ def num_programs(axis: int = 0) -> Scalar:
 
 
 def require(condition: Any, message: str = "") -> None:
-    """Require a relation between dims and integer arguments of every call; it is checked before the launch."""
+    """Require a relation between dims and integer arguments of every call.
+
+    It is checked before the launch.
+    """
     trace = current("kd.require")
     if isinstance(condition, DimExpr):
         condition = extent(condition)
@@ -46,7 +49,11 @@ def require(condition: Any, message: str = "") -> None:
             loc = where()
             raise StaticAssertError(loc, what=message or (loc.text if loc else "a requirement"))
         return
-    if not isinstance(value, Scalar) or value.dtype is not BOOL or not isinstance(value.sym, DimExpr):
+    if (
+        not isinstance(value, Scalar)
+        or value.dtype is not BOOL
+        or not isinstance(value.sym, DimExpr)
+    ):
         wanted = "a comparison of dims and integer arguments"
         raise TypeMismatchError(where(), op="kd.require", wanted=wanted, got=describe(value))
     trace.relations.append(value.sym.text)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import update_wrapper
+from collections.abc import Iterable
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -13,7 +12,7 @@ from kdsl.language.memory import Ptr, Tensor
 from kdsl.language.params import Params
 from kdsl.language.rewrite import rewritten
 from kdsl.language.source import location_of
-from kdsl.language.state import Trace, active, where
+from kdsl.language.state import active, where
 from kdsl.language.types import DTypeVar
 from kdsl.language.values import Lanes, Scalar, as_value, assign
 from kdsl.target.target import GENERIC, Target
@@ -21,7 +20,8 @@ from kdsl.target.target import GENERIC, Target
 HOST = "kdsl.host"
 """The module that runs kernels: it has ``call``, ``bind``, ``ir``, ``source`` and ``explain``.
 
-Each takes the kernel first, then the call's positional and keyword arguments and the grid (None: the kernel's own).
+Each takes the kernel first, then the call's positional and keyword arguments and the grid (None:
+the kernel's own).
 """
 
 
@@ -33,7 +33,7 @@ def host() -> Any:
 
 
 class Function:
-    """Base of what the decorators make: the user's function, and its text with control flow captured."""
+    """Base of what the decorators make: the user's function, and its rewritten form."""
 
     decorator = "@kd.func"
 
@@ -41,7 +41,11 @@ class Function:
         self.function = function
         self.loc = location_of(function)
         self._rewritten: FunctionType | None = None
-        update_wrapper(self, function)
+        self.__name__: str = function.__name__
+        self.__qualname__ = function.__qualname__
+        self.__module__ = function.__module__
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
 
     def rewritten(self) -> FunctionType:
         """Return the function that is traced; made on first use."""
@@ -51,8 +55,6 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<{self.decorator} {self.__name__}>"
-
-    __name__: str
 
 
 class Func(Function):
@@ -67,7 +69,9 @@ class Func(Function):
         with trace.call(self, self.__name__):
             return self.rewritten()(*values[0], **values[1])
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def _bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Fill in defaults: the rewritten function has none."""
         code = self.function.__code__
         names = code.co_varnames[: code.co_argcount]
@@ -77,19 +81,27 @@ class Func(Function):
         known = dict(zip(names[len(names) - len(defaults) :], defaults, strict=True))
         known.update(self.function.__kwdefaults__ or {})
         if open_ended:
-            missing = {n: v for n, v in known.items() if n not in kwargs and n not in names[: len(args)]}
+            missing = {
+                n: v for n, v in known.items() if n not in kwargs and n not in names[: len(args)]
+            }
             return list(args), {**kwargs, **missing}
         known.update(zip(names, args, strict=False))
         unknown = [n for n in kwargs if n not in names and n not in only]
         if unknown:
             listed = ", ".join([*names, *only])
-            raise UnknownParameterError(where(), kernel=self.__name__, name=unknown[0], known=listed)
+            raise UnknownParameterError(
+                where(), kernel=self.__name__, name=unknown[0], known=listed
+            )
         known.update(kwargs)
         if len(args) > len(names) or any(n not in known for n in (*names, *only)):
             from kdsl.errors import ArgumentCountError
 
             raise ArgumentCountError(
-                where(), kernel=self.__name__, wanted=len(names), names=", ".join(names), got=len(args)
+                where(),
+                kernel=self.__name__,
+                wanted=len(names),
+                names=", ".join(names),
+                got=len(args),
             )
         return [known[n] for n in names], {n: known[n] for n in only}
 
@@ -97,15 +109,21 @@ class Func(Function):
 class Kernel(Function):
     """A device function with its host entry; ``params`` says what it takes.
 
-    Called on arrays it is compiled and run; called in a program it is launched; called in another kernel its
-    body is traced there.
+    Called on arrays it is compiled and run; called in a program it is launched; called in another
+    kernel its body is traced there.
     """
 
     decorator = "@kd.kernel"
     is_program = False
 
     def __init__(
-        self, function: FunctionType, *, name: str | None, grid: Any, expect: Any, require: Iterable[Any]
+        self,
+        function: FunctionType,
+        *,
+        name: str | None,
+        grid: Any,
+        expect: Any,
+        require: Iterable[Any],
     ) -> None:
         super().__init__(function)
         self.name = name or function.__name__
@@ -155,7 +173,9 @@ class Kernel(Function):
             trace.dims.pop()
             trace.dtypes.pop()
 
-    def _inline_values(self, leaves: list[Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    def _inline_values(
+        self, leaves: list[Any]
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         values: dict[str, Any] = {}
         dims: dict[str, Any] = {}
         dtypes: dict[str, Any] = {}
@@ -173,7 +193,9 @@ class Kernel(Function):
             if isinstance(value, Tensor) and p.dims:
                 if value.rank != len(p.dims):
                     listed = ", ".join(map(str, p.dims))
-                    raise RankError(where(), name=p.name, wanted=len(p.dims), dims=listed, got=value.rank)
+                    raise RankError(
+                        where(), name=p.name, wanted=len(p.dims), dims=listed, got=value.rank
+                    )
                 for dim, extent in zip(p.dims, value.shape, strict=True):
                     if isinstance(dim, DimExpr) and dim.op == "name":
                         dims.setdefault(dim.parts[0], extent)
@@ -259,7 +281,8 @@ class OnGrid:
             return host().call(self.kernel, args, kwargs, self.grid)
         if trace.program is None:
             raise BadDecoratorError(
-                where(), decorator=f"{self.kernel.name}[...]", why="a kernel cannot launch another one",
+                where(), decorator=f"{self.kernel.name}[...]",
+                why="a kernel cannot launch another one",
                 advice="call it without a grid, its body is then traced here",
             )  # fmt: skip
         return trace.program.launch(self.kernel, args, kwargs, self.grid)
@@ -303,13 +326,17 @@ def relation_text(given: Any) -> str:
 def _plain_function(function: Any, decorator: str) -> FunctionType:
     if isinstance(function, Function):
         raise BadDecoratorError(
-            where(), decorator=decorator, why=f"{function.__name__!r} is a {function.decorator} already",
+            where(), decorator=decorator,
+            why=f"{function.__name__!r} is a {function.decorator} already",
             advice="use one of the decorators",
         )  # fmt: skip
     if not isinstance(function, FunctionType):
         kind = type(function).__name__
         raise BadDecoratorError(
-            where(), decorator=decorator, why=f"it got a {kind}", advice=f"put {decorator} above a def"
+            where(),
+            decorator=decorator,
+            why=f"it got a {kind}",
+            advice=f"put {decorator} above a def",
         )
     return function
 
@@ -324,8 +351,9 @@ def kernel(
 ) -> Any:
     """Make a kernel of a function.
 
-    ``grid`` maps dims, Const parameters and integer arguments to one to three extents: ``grid=lambda d:
-    (kd.cdiv(d.M, d.BM), d.B)``. ``require`` lists relations that calls must satisfy. ``name`` is the entry's.
+    ``grid`` maps dims, Const parameters and integer arguments to one to three extents:
+    ``grid=lambda d: (kd.cdiv(d.M, d.BM), d.B)``. ``require`` lists relations that calls must
+    satisfy. ``name`` is the entry's.
     """
 
     def decorate(f: Any) -> Kernel:
@@ -335,7 +363,13 @@ def kernel(
     return decorate if function is None else decorate(function)
 
 
-def program(function: Any = None, *, expect: Any = None, name: str | None = None, require: Iterable[Any] = ()) -> Any:
+def program(
+    function: Any = None,
+    *,
+    expect: Any = None,
+    name: str | None = None,
+    require: Iterable[Any] = (),
+) -> Any:
     """Make a host program of a function that launches kernels; options as for ``kd.kernel``."""
 
     def decorate(f: Any) -> Program:
@@ -375,8 +409,3 @@ def exports(module: ModuleType) -> list[Kernel]:
 def single_kernel() -> str:
     """``expect=kd.single_kernel``: the whole must become one kernel."""
     return "single_kernel"
-
-
-def trace_state() -> Trace | None:
-    """Return the trace under way."""
-    return active()

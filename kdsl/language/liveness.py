@@ -17,7 +17,10 @@ def assigned(nodes: Sequence[ast.AST]) -> Names:
 
 
 def bindings(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
-    """Yield each binding of a name with its node, not those of inner functions and comprehensions."""
+    """Yield each binding of a name with its node.
+
+    Inner functions and comprehensions have theirs.
+    """
     if isinstance(node, ast.Name):
         if isinstance(node.ctx, ast.Store):
             yield node.id, node
@@ -44,10 +47,7 @@ def reads(node: ast.AST | None) -> Names:
         return _function_reads(node)
     if isinstance(node, COMPREHENSIONS):
         own = frozenset(
-            n.id
-            for g in node.generators
-            for n in ast.walk(g.target)
-            if isinstance(n, ast.Name)
+            n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)
         )
         return _of_children(node) - own
     return _of_children(node)

@@ -60,7 +60,7 @@ def static_range(*args: Any) -> range:
 
 
 class Decorated(LoopRange):
-    """A loop whose body is a decorated function: ``@kd.vectorize(n)``; or an iterable for ``for``."""
+    """A loop whose body is a decorated function, or that of a ``for`` statement."""
 
     def __init__(
         self, start: Any, stop: Any, width: Width | None, init: Any, attributes: dict[str, Any]
@@ -70,7 +70,7 @@ class Decorated(LoopRange):
         self.init = () if init is None else init
 
     def __call__(self, body: Callable[..., Any]) -> Any:
-        """Trace ``body(i)``, ``body(i, w)`` or, with ``init``, ``body(i, w, *state)``; give the state."""
+        """Trace ``body(i)``, ``body(i, w)`` or ``body(i, w, *state)``; give the state."""
         code = getattr(body, "__code__", None)
         if code is None:
             raise TypeMismatchError(where(), op="a loop", wanted="a function", got=describe(body))
@@ -100,9 +100,9 @@ def vectorize(
 ) -> Decorated:
     """Run a body for ``start`` .. ``n``, several turns at once; they must not depend on each other.
 
-    ``width`` lanes at a time (AUTO: as the target likes); ``tail`` says how the rest is done: "mask", "scalar",
-    or "none", which promises that there is none. ``init`` gives the body a state to return anew, for sums,
-    products and extremes.
+    ``width`` lanes at a time (AUTO: as the target likes); ``tail`` says how the rest is done:
+    "mask", "scalar", or "none", which promises that there is none. ``init`` gives the body a
+    state to return anew, for sums, products and extremes.
     """
     current("kd.vectorize")
     lanes = static_int(width, "a width", "*, W: Const[int] = kd.AUTO")
@@ -124,7 +124,10 @@ def vectorize_reduce(n: Any, init: Any, **options: Any) -> Decorated:
 
 
 def parallelize(n: Any, *, start: Any = 0) -> Decorated:
-    """Run a body for ``start`` .. ``n``, on several threads if there are; turns must not depend on each other."""
+    """Run a body for ``start`` .. ``n``, on several threads if there are.
+
+    Turns must not depend on each other.
+    """
     current("kd.parallelize")
     return Decorated(start, n, None, None, {scf.PARALLEL: None})
 

@@ -143,12 +143,18 @@ def clamp(x: Any, low: Any, high: Any) -> Any:
 
 
 def maximum(a: Any, b: Any) -> Any:
-    """Return the larger of each pair of lanes, NaN when either is; plain and sympy numbers work too."""
+    """Return the larger of each pair of lanes, NaN when either is.
+
+    Plain and sympy numbers work too.
+    """
     return _extreme("maximum", a, b)
 
 
 def minimum(a: Any, b: Any) -> Any:
-    """Return the smaller of each pair of lanes, NaN when either is; plain and sympy numbers work too."""
+    """Return the smaller of each pair of lanes, NaN when either is.
+
+    Plain and sympy numbers work too.
+    """
     return _extreme("minimum", a, b)
 
 

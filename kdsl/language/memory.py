@@ -12,9 +12,10 @@ from kdsl.ir.attributes import Opaque
 from kdsl.ir.core import Value
 from kdsl.ir.types import DType, tensor
 from kdsl.ir.types import vector as vector_type
+from kdsl.language.gather import Gathered, atomic_kind
 from kdsl.language.simd import SIMD, check_width, simd_constant, splat
 from kdsl.language.span import Span, span_at
-from kdsl.language.state import current, emit, emit_op, where
+from kdsl.language.state import emit, emit_op, where
 from kdsl.language.tile import Tile, full
 from kdsl.language.types import (
     RW,
@@ -28,7 +29,6 @@ from kdsl.language.types import (
 )
 from kdsl.language.values import (
     BOOL,
-    INDEX_DTYPE,
     Lanes,
     LoopLanes,
     Operators,
@@ -39,8 +39,6 @@ from kdsl.language.values import (
     binary,
     broadcast_to,
     compare,
-    joint_shape,
-    unify,
     where_,
     wrap,
 )
@@ -50,17 +48,6 @@ EVICT = "kdsl.evict"
 ALIGN = "kdsl.align"
 CACHE_HINTS = ("l1", "l2", "stream", "last_use")
 EVICT_HINTS = ("first", "last", "normal")
-
-# name -> kinds for floats, signed and unsigned integers.
-ATOMICS: dict[str, tuple[str | None, str, str]] = {
-    "add": ("addf", "addi", "addi"),
-    "mul": ("mulf", "muli", "muli"),
-    "max": ("maximumf", "maxs", "maxu"),
-    "min": ("minimumf", "mins", "minu"),
-    "and": (None, "andi", "andi"),
-    "or": (None, "ori", "ori"),
-    "xchg": ("assign", "assign", "assign"),
-}
 
 
 def hints(cache: str | None, evict: str | None, align: Any = None) -> dict[str, Any]:
@@ -75,14 +62,6 @@ def hints(cache: str | None, evict: str | None, align: Any = None) -> dict[str, 
     if align is not None:
         found[ALIGN] = static_int(align, "an alignment")
     return found
-
-
-def atomic_kind(name: str, dtype: DType) -> str:
-    """Return the upstream name of an atomic on a dtype."""
-    kind = ATOMICS[name][0 if dtype.is_float else 2 if dtype.is_unsigned else 1]
-    if kind is None or dtype.kind == "b":
-        raise TypeMismatchError(where(), op=f"atomic_{name}", wanted="integers", got=dtype)
-    return kind
 
 
 class Memory:
@@ -120,7 +99,9 @@ class Memory:
         op = emit_op(vector.MaskedLoad, self.ir, at, _mask(mask, lanes).ir, rest.ir, **attributes)
         return wrap(op.result, self.dtype)
 
-    def _load_scalar(self, at: list[Value], mask: Any, other: Any, attributes: dict[str, Any]) -> Any:
+    def _load_scalar(
+        self, at: list[Value], mask: Any, other: Any, attributes: dict[str, Any]
+    ) -> Any:
         from kdsl.language.control import choose
 
         def load() -> Any:
@@ -139,14 +120,17 @@ class Memory:
         if isinstance(value, SIMD):
             if value.width != lanes or value.dtype is not self.dtype:
                 raise ShapeMismatchError(
-                    where(), op=self.name, left=value.type_text, right=f"SIMD[{self.dtype}, {lanes}]"
+                    where(),
+                    op=self.name,
+                    left=value.type_text,
+                    right=f"SIMD[{self.dtype}, {lanes}]",
                 )
             return value
         if isinstance(value, Lanes):
-            return splat(assign(self.name, value, self.dtype), lanes)  # type: ignore[no-any-return]
+            return splat(assign(self.name, value, self.dtype), lanes)
         if isinstance(value, int) and self.dtype.kind in "fb":
             value = float(value) if self.dtype.is_float else bool(value)
-        return wrap(simd_constant(value, self.dtype, lanes), self.dtype)  # type: ignore[no-any-return]
+        return wrap(simd_constant(value, self.dtype, lanes), self.dtype)
 
     def store_element(
         self, at: list[Value], value: Any, mask: Any, attributes: dict[str, Any], width: Any = None
@@ -155,7 +139,9 @@ class Memory:
         self.check("written")
         value = as_value(value)
         if isinstance(value, SIMD) or (width is not None and not isinstance(width, Width)):
-            lanes = value.width if isinstance(value, SIMD) else check_width(width, "store", self.dtype)
+            lanes = (
+                value.width if isinstance(value, SIMD) else check_width(width, "store", self.dtype)
+            )
             given = self._lanes(value, lanes)
             if mask is None:
                 emit_op(vector.Store, given.ir, self.ir, at, **attributes)
@@ -193,7 +179,7 @@ class Memory:
         self.check("read")
         keep = _mask(True if mask is None else mask, lanes.width)
         rest = self._lanes(0 if other is None else other, lanes.width)
-        return wrap(emit(vector.Gather, self.ir, at, lanes.ir, keep.ir, rest.ir), self.dtype)  # type: ignore[no-any-return]
+        return wrap(emit(vector.Gather, self.ir, at, lanes.ir, keep.ir, rest.ir), self.dtype)
 
     def scatter_lanes(self, at: list[Value], lanes: SIMD, value: Any, mask: Any) -> None:
         """Write one element for each lane of an index vector along the last dim."""
@@ -210,9 +196,9 @@ class Memory:
 def _mask(mask: Any, lanes: int) -> SIMD:
     mask = as_value(mask)
     if isinstance(mask, bool):
-        return wrap(simd_constant(mask, BOOL, lanes), BOOL)  # type: ignore[no-any-return]
+        return wrap(simd_constant(mask, BOOL, lanes), BOOL)
     if isinstance(mask, Scalar) and mask.dtype.kind == "b":
-        return splat(mask, lanes)  # type: ignore[no-any-return]
+        return splat(mask, lanes)
     if not isinstance(mask, SIMD) or mask.dtype.kind != "b" or mask.width != lanes:
         wanted = f"SIMD[bool, {lanes}]"
         raise TypeMismatchError(where(), op="mask=", wanted=wanted, got=describe(mask))
@@ -257,7 +243,9 @@ class Ptr(Memory):
 
     def __add__(self, count: Any) -> Ptr:
         """Return the pointer ``count`` elements further on."""
-        moved = as_index(count) if self.offset is None else binary("+", self.offset, as_index(count))
+        moved = (
+            as_index(count) if self.offset is None else binary("+", self.offset, as_index(count))
+        )
         return Ptr(self.ir, self.dtype, self.name, self.access, moved)
 
     def _at(self, i: Any) -> list[Value]:
@@ -276,7 +264,7 @@ class Ptr(Memory):
         cache: str | None = None,
         evict: str | None = None,
     ) -> Any:
-        """Read element ``i``, ``width`` elements from ``i`` on, or one for each lane of a SIMD or tile ``i``.
+        """Read element ``i``, ``width`` elements from there, or one for each lane of ``i``.
 
         Masked-off lanes give ``other`` (0); ``align`` is in bytes.
         """
@@ -298,7 +286,7 @@ class Ptr(Memory):
         cache: str | None = None,
         evict: str | None = None,
     ) -> None:
-        """Write element ``i``, SIMD lanes from ``i`` on, or one for each lane of a SIMD or tile ``i``."""
+        """Write element ``i``, SIMD lanes from there, or one for each lane of ``i``."""
         i = as_value(i)
         if isinstance(i, Tile):
             Gathered(self, [i], []).store(value, mask=mask)
@@ -378,8 +366,8 @@ class Ptr(Memory):
 class Tensor(Memory, Operators):
     """A shaped buffer or a view of one; spans and ``:`` make it a reference to a tile.
 
-    ``entries`` has one item for each dim of the buffer: None while it is not indexed, a traced index, or a
-    ``Span``.
+    ``entries`` has one item for each dim of the buffer: None while it is not indexed, a traced
+    index, or a ``Span``.
     """
 
     __slots__ = ("access", "dtype", "entries", "extents", "ir", "name", "names")
@@ -414,10 +402,8 @@ class Tensor(Memory, Operators):
     @property
     def shape(self) -> tuple[Any, ...]:
         """The extents: ints where they are known, traced otherwise; a span's is its size."""
-        return tuple(
-            self.entries[d].size if isinstance(self.entries[d], Span) else self.extents[d]
-            for d in self.open_dims
-        )
+        entries = [(self.entries[d], self.extents[d]) for d in self.open_dims]
+        return tuple(e.size if isinstance(e, Span) else extent for e, extent in entries)
 
     @property
     def rank(self) -> int:
@@ -429,7 +415,9 @@ class Tensor(Memory, Operators):
         static = self.ir.type.element_strides  # type: ignore[attr-defined]
         found: list[Any] = [1] * len(self.extents)
         for d in range(len(self.extents) - 2, -1, -1):
-            found[d] = static[d] if static[d] >= 0 else binary("*", found[d + 1], self.extents[d + 1])
+            found[d] = (
+                static[d] if static[d] >= 0 else binary("*", found[d + 1], self.extents[d + 1])
+            )
         return tuple(found[d] for d in self.open_dims)
 
     @property
@@ -447,7 +435,7 @@ class Tensor(Memory, Operators):
     # ---------------------------------------------------------------------------- indexing
 
     def __getitem__(self, items: Any) -> Any:
-        """Index dims from the left: all with numbers reads an element, fewer give a view, spans a tile."""
+        """Index dims from the left: to an element, a view, or with spans a tile."""
         entries, advanced = self._indexed(items)
         if advanced:
             return Gathered(self, entries, advanced)
@@ -473,7 +461,7 @@ class Tensor(Memory, Operators):
         )
 
     def _indexed(self, items: Any) -> tuple[list[Any], list[int]]:
-        """Return the entries after indexing, and which dims have a tile or SIMD value of indices."""
+        """Return the entries after indexing, and the dims that have a tile or SIMD index."""
         given = list(items) if isinstance(items, tuple) else [items]
         free = self.open_dims
         used = sum(1 for g in given if g is not Ellipsis)
@@ -507,7 +495,9 @@ class Tensor(Memory, Operators):
         if isinstance(item, Tile | SIMD) and item.dtype.is_integer:
             return item
         if item is None or isinstance(item, Tile | SIMD):
-            raise TypeMismatchError(where(), op="indexing", wanted="integers or spans", got=describe(item))
+            raise TypeMismatchError(
+                where(), op="indexing", wanted="integers or spans", got=describe(item)
+            )
         if isinstance(item, int) and item < 0:
             item = binary("+", as_index(self.extents[dim]), item)
         return as_index(item, "a tensor's index")
@@ -536,14 +526,13 @@ class Tensor(Memory, Operators):
             raise self._rank_error(len(indices))
         given = dict(zip(free, indices, strict=True))
         return [
-            as_index(given[d] if d in given else e, "a tensor's index").ir
-            for d, e in enumerate(self.entries)
+            as_index(given.get(d, e), "a tensor's index").ir for d, e in enumerate(self.entries)
         ]
 
     # ------------------------------------------------------------------------------- tiles
 
     def as_operand(self) -> Any:
-        """A reference in arithmetic stands for what it refers to."""
+        """Return what a reference stands for in arithmetic."""
         return self.load()
 
     def __getattr__(self, name: str) -> Any:
@@ -562,7 +551,7 @@ class Tensor(Memory, Operators):
         cache: str | None = None,
         evict: str | None = None,
     ) -> Any:
-        """Read the tile that spans and ``:`` make; with indices, one element or ``width`` of the last dim.
+        """Read the tile that spans make; with indices, one element or ``width`` of the last dim.
 
         Elements past an edge, or masked off, give ``other`` (0).
         """
@@ -571,9 +560,7 @@ class Tensor(Memory, Operators):
             *outer, last = (as_value(i) for i in indices)
             if isinstance(last, SIMD):
                 return self.gather_lanes(self._element((*outer, 0)), last, mask, other)
-            return self.load_element(
-                self._element((*outer, last)), width, mask, other, attributes
-            )
+            return self.load_element(self._element((*outer, last)), width, mask, other, attributes)
         self.check("read")
         offsets, stops, dims, steps, shape = self._window()
         op = emit_op(
@@ -584,7 +571,9 @@ class Tensor(Memory, Operators):
         if other is not None:
             keep = self.mask if mask is None else binary("&", self.mask, mask)
             return where_(keep, found, other)
-        return found if mask is None else where_(mask, found, False if self.dtype.kind == "b" else 0)
+        return (
+            found if mask is None else where_(mask, found, False if self.dtype.kind == "b" else 0)
+        )
 
     @property
     def mask(self) -> Any:
@@ -608,7 +597,7 @@ class Tensor(Memory, Operators):
         cache: str | None = None,
         evict: str | None = None,
     ) -> None:
-        """Write a tile where spans and ``:`` say; with indices before it, one element or SIMD lanes.
+        """Write a tile where spans say; with indices before it, one element or SIMD lanes.
 
         Elements past an edge, or masked off, are not written.
         """
@@ -628,19 +617,29 @@ class Tensor(Memory, Operators):
         offsets, stops, dims, steps, shape = self._window()
         given = assign("store", value, self.dtype)
         if isinstance(given, SIMD):
-            raise ShapeMismatchError(where(), op="store", left=given.type_text, right=self.type_text)
+            raise ShapeMismatchError(
+                where(), op="store", left=given.type_text, right=self.type_text
+            )
         tile = broadcast_to(given, shape, "store")
         if mask is not None:
             self._gathered().store(tile, mask=mask)
             return
         emit_op(
-            tile_ops.StoreTile, tile.ir, self.ir, [*offsets, *stops], dims=dims, steps=steps, **attributes
+            tile_ops.StoreTile,
+            tile.ir,
+            self.ir,
+            [*offsets, *stops],
+            dims=dims,
+            steps=steps,
+            **attributes,
         )
 
     def _gathered(self) -> Gathered:
         return Gathered(self, list(self.entries), [])
 
-    def _window(self) -> tuple[list[Value], list[Value], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    def _window(
+        self,
+    ) -> tuple[list[Value], list[Value], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
         """Return offsets, stops, dims, steps and shape of the referenced tile."""
         offsets, stops, steps, shape = [], [], [], []
         for dim, entry in enumerate(self.entries):
@@ -679,16 +678,15 @@ class Tensor(Memory, Operators):
     def _atomic(self, name: str, args: tuple[Any, ...], mask: Any) -> Any:
         *indices, value = args
         if len(indices) == self.rank and self.rank:
-            found = self[tuple(indices)] if any(as_value(i).__class__ in (Tile,) for i in indices) else None
-            if found is not None:
-                return found._atomic(name, value, mask)
+            if any(isinstance(as_value(i), Tile) for i in indices):
+                return self[tuple(indices)]._atomic(name, value, mask)
             return self.atomic(name, self._element(tuple(indices)), value, mask)
         if indices:
             raise self._rank_error(len(indices))
         return self._gathered()._atomic(name, value, mask)
 
     def atomic_add(self, *args: Any, mask: Any = None) -> Any:
-        """Add a value: ``t.atomic_add(i, j, v)`` for one element, ``t[rows].atomic_add(v)`` for a tile."""
+        """Add a value: to one element, ``t.atomic_add(i, j, v)``, or a tile, ``t[rows]``."""
         return self._atomic("add", args, mask)
 
     def atomic_mul(self, *args: Any, mask: Any = None) -> Any:
@@ -736,160 +734,9 @@ class Tensor(Memory, Operators):
             isinstance(other, Tensor)
             and other.ir is self.ir
             and all(
-                a.same_structure(b) if isinstance(a, Span) else (a is None) == (b is None) and not isinstance(b, Span)
+                a.same_structure(b)
+                if isinstance(a, Span)
+                else (a is None) == (b is None) and not isinstance(b, Span)
                 for a, b in zip(self.entries, other.entries, strict=True)
             )
         )
-
-
-class Gathered(Operators):
-    """Elements picked by tiles of indices, as NumPy's advanced indexing does.
-
-    Index tiles broadcast together and come first; spans and ``:`` add their axes after them.
-    """
-
-    __slots__ = ("advanced", "entries", "memory")
-
-    def __init__(self, memory: Memory, entries: list[Any], advanced: list[int]) -> None:
-        self.memory = memory
-        self.entries = entries
-        self.advanced = advanced
-
-    @property
-    def dtype(self) -> DType:
-        return self.memory.dtype
-
-    @property
-    def type_text(self) -> str:
-        return f"gathered {self.dtype}"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The joint shape of the index tiles, then the axes of spans and slices."""
-        front, back = self._shapes()
-        return front + back
-
-    def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        tiles = [e.shape for e in self.entries if isinstance(e, Tile | SIMD)]
-        if any(isinstance(e, SIMD) for e in self.entries):
-            raise TypeMismatchError(
-                where(), op="indexing", wanted="tiles of indices", got="a SIMD value; use .load(i, lanes)"
-            )
-        front = joint_shape("indexing", tiles) if tiles else ()
-        back = tuple(self._extent(d, e) for d, e in enumerate(self.entries) if e is None or isinstance(e, Span))
-        return front, back
-
-    def _extent(self, dim: int, entry: Any) -> int:
-        if isinstance(entry, Span):
-            return entry.size
-        assert isinstance(self.memory, Tensor)
-        return self.memory._static(dim)
-
-    def _prepare(self, mask: Any) -> tuple[list[Value], Tile]:
-        """Return one index tile for each dim, and the mask with the spans' edges."""
-        front, back = self._shapes()
-        shape = front + back
-        if not shape:
-            raise TypeMismatchError(where(), op="indexing", wanted="tiles of indices", got="a scalar")
-        keep: Any = None
-        indices, axis = [], len(front)
-        for dim, entry in enumerate(self.entries):
-            if entry is None or isinstance(entry, Span):
-                size = self._extent(dim, entry)
-                line = entry if entry is not None else span_at(0, size, stop=size)
-                spread = (*[None] * axis, slice(None), *[None] * (len(shape) - axis - 1))
-                places = line.index[spread]
-                if entry is not None:
-                    assert isinstance(self.memory, Tensor)
-                    end = binary("minimum", line.limit, self.memory.extents[dim])
-                    below = compare("<", line.index, end)[spread]
-                    keep = below if keep is None else binary("&", keep, below)
-                axis += 1
-            elif isinstance(entry, Tile):
-                places = entry.to(INDEX_DTYPE)
-                lead = front[: len(front) - places.rank]
-                places = places._reshaped((*(1 for _ in lead), *places.shape, *(1 for _ in back)))
-            else:
-                places = as_index(entry)
-            indices.append(broadcast_to(places, shape, "indexing").ir)
-        return indices, self._mask(keep, mask, shape)
-
-    def _mask(self, keep: Any, mask: Any, shape: tuple[int, ...]) -> Tile:
-        given = as_value(mask)
-        if given is not None:
-            bools = isinstance(given, bool) or (isinstance(given, Lanes) and given.dtype.kind == "b")
-            if not bools:
-                raise TypeMismatchError(where(), op="mask=", wanted="a bool tile", got=describe(given))
-            keep = given if keep is None else binary("&", keep, given)
-        if keep is None or isinstance(keep, bool):
-            return full(shape, True if keep is None else keep)
-        return broadcast_to(keep, shape, "mask=")  # type: ignore[no-any-return]
-
-    def load(self, *, mask: Any = None, other: Any = None) -> Tile:
-        """Read one element for each lane; masked-off lanes give ``other`` (0)."""
-        self.memory.check("read")
-        indices, keep = self._prepare(mask)
-        indices = self._with_offset(indices, keep.shape)
-        found = wrap(emit(tile_ops.Gather, self.memory.ir, keep.ir, indices), self.dtype)
-        return found if other is None else where_(keep, found, other)  # type: ignore[no-any-return]
-
-    def store(self, value: Any, *, mask: Any = None) -> None:
-        """Write one element for each lane where the mask holds."""
-        self._scatter(value, mask, "assign")
-
-    def _scatter(self, value: Any, mask: Any, kind: str) -> None:
-        self.memory.check("written")
-        indices, keep = self._prepare(mask)
-        indices = self._with_offset(indices, keep.shape)
-        tile = broadcast_to(assign("store", value, self.dtype), keep.shape, "store")
-        emit(tile_ops.Scatter, tile.ir, self.memory.ir, keep.ir, indices, kind=kind)
-
-    def _with_offset(self, indices: list[Value], shape: tuple[int, ...]) -> list[Value]:
-        """Add a moved pointer's offset to its only index."""
-        offset = getattr(self.memory, "offset", None)
-        if offset is None or isinstance(self.memory, Tensor):
-            return indices
-        _, (places, moved) = unify("+", wrap(indices[0], INDEX_DTYPE), offset)
-        return [binary("+", places, moved).ir]
-
-    def _atomic(self, name: str, value: Any, mask: Any) -> None:
-        self.memory.check("read")
-        self._scatter(value, mask, atomic_kind(name, self.dtype))
-
-    def atomic_add(self, value: Any, *, mask: Any = None) -> None:
-        """Add a tile; lanes with equal indices all count."""
-        self._atomic("add", value, mask)
-
-    def atomic_max(self, value: Any, *, mask: Any = None) -> None:
-        """Raise to a tile's lanes."""
-        self._atomic("max", value, mask)
-
-    def atomic_min(self, value: Any, *, mask: Any = None) -> None:
-        """Lower to a tile's lanes."""
-        self._atomic("min", value, mask)
-
-    def atomic_and(self, value: Any, *, mask: Any = None) -> None:
-        """And a tile's lanes in."""
-        self._atomic("and", value, mask)
-
-    def atomic_or(self, value: Any, *, mask: Any = None) -> None:
-        """Or a tile's lanes in."""
-        self._atomic("or", value, mask)
-
-    def as_operand(self) -> Tile:
-        """In arithmetic this stands for what it reads."""
-        return self.load()
-
-    def __getattr__(self, name: str) -> Any:
-        """Give what the tile has: ``t[ids].to(f32)`` loads it."""
-        if name.startswith("_") or not hasattr(Tile, name):
-            raise AttributeError(f"a gathered reference has no {name!r}")
-        return getattr(self.load(), name)
-
-    def __getitem__(self, items: Any) -> Any:
-        return self.load()[items]
-
-
-def workspace_owner() -> Any:
-    """Return the program under way, which owns workspaces; None in a kernel."""
-    return current("kd.workspace").program

@@ -30,7 +30,6 @@ from kdsl.language.types import (
 )
 
 
-
 class _NoDefault:
     """Says that a parameter must be given."""
 
@@ -46,8 +45,8 @@ STRUCT, CONST = "struct", "const"
 class Param:
     """One parameter, or one field of a struct; ``name`` of a field is ``cfg.field``.
 
-    ``kind``: "tensor", "ptr", "scalar", "const" or "struct". ``type`` is a Const's Python type or a struct's
-    class, ``parts`` the struct's fields.
+    ``kind``: "tensor", "ptr", "scalar", "const" or "struct". ``type`` is a Const's Python type or
+    a struct's class, ``parts`` the struct's fields.
     """
 
     name: str
@@ -70,14 +69,17 @@ class Param:
 
 
 class Params:
-    """All parameters: ``args`` are the run-time leaves in call order, ``consts`` the compile-time ones."""
+    """All parameters: ``args`` are run-time leaves in call order, ``consts`` compile-time ones."""
 
     def __init__(self, function: FunctionType, kernel: str) -> None:
         self.kernel = kernel
         code = function.__code__
         if code.co_flags & 0x0C:
             raise BadAnnotationError(
-                parameter_location(function, ""), kernel=kernel, name="*args or **kwargs", got="open-ended"
+                parameter_location(function, ""),
+                kernel=kernel,
+                name="*args or **kwargs",
+                got="open-ended",
             )
         count, only = code.co_argcount, code.co_kwonlyargcount
         names = code.co_varnames
@@ -125,8 +127,10 @@ class Params:
 
     # ------------------------------------------------------------------------------- calls
 
-    def bind(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return the value of each run-time leaf in order, and the Const parameters that were given.
+    def bind(
+        self, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the run-time leaves' values in order, and the Const parameters given.
 
         Raise ArgumentCountError or UnknownParameterError.
         """
@@ -162,7 +166,9 @@ class Params:
             return
         if not isinstance(value, p.type):
             wanted = p.type.__name__
-            raise TypeMismatchError(where(), op=f"{self.kernel}: {p.name}", wanted=wanted, got=describe(value))
+            raise TypeMismatchError(
+                where(), op=f"{self.kernel}: {p.name}", wanted=wanted, got=describe(value)
+            )
         for part in p.parts:
             self._take(part, getattr(value, part.name.rpartition(".")[2]), leaves, consts)
 
@@ -179,12 +185,14 @@ class Params:
         found: dict[str, Any] = {}
         for name, param in self.consts.items():
             value = given.get(name, param.default)
-            if value is NO_DEFAULT:
+            if value is NO_DEFAULT or isinstance(value, DimExpr):
                 raise MissingConstError(where(), kernel=self.kernel, name=name)
             found[name] = check_const(self.kernel, param, value)
         return found
 
-    def values(self, leaves: dict[str, Any], consts: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def values(
+        self, leaves: dict[str, Any], consts: dict[str, Any]
+    ) -> tuple[list[Any], dict[str, Any]]:
         """Put run-time leaves and Const values together to what the user's function takes."""
         known = {**leaves, **consts}
         args = [_assemble(p, known) for p in self.positional]
@@ -231,7 +239,10 @@ def _annotation(function: FunctionType, name: str, kernel: str) -> Any:
         return eval(note, function.__globals__, local)  # noqa: S307 - the user's own annotation
     except Exception as problem:
         raise BadAnnotationError(
-            parameter_location(function, name), kernel=kernel, name=name, got=f"{note!r} ({problem})"
+            parameter_location(function, name),
+            kernel=kernel,
+            name=name,
+            got=f"{note!r} ({problem})",
         ) from problem
 
 
@@ -251,9 +262,7 @@ def _run_time(name: str, note: Any, default: Any) -> Param | None:
     if isinstance(note, OptionalType):
         note = note.inner
     if isinstance(note, PtrType):
-        return Param(
-            name, PTR, note.dtype, (), note.access.name, note.align, optional, default
-        )
+        return Param(name, PTR, note.dtype, (), note.access.name, note.align, optional, default)
     if isinstance(note, TensorType):
         return Param(
             name, TENSOR, note.dtype, note.dims, note.access.name, note.align, optional, default
@@ -296,7 +305,9 @@ def _dims_in(dim: Any) -> list[Dim]:
     return []
 
 
-def argument(p: Param, dtype: DType, dims: tuple[Any, ...], names: tuple[Any, ...], unit: bool) -> Arg:
+def argument(
+    p: Param, dtype: DType, dims: tuple[Any, ...], names: tuple[Any, ...], unit: bool
+) -> Arg:
     """Return a parameter's entry in the signature."""
     default = p.default if isinstance(p.default, bool | int | float) else None
     return Arg(

@@ -37,7 +37,7 @@ from kdsl.language.specialize import (
 )
 from kdsl.language.state import Scope, Trace, current, emit, tracing, where
 from kdsl.language.types import RW, describe, resolve_dtype
-from kdsl.language.values import Lanes, Scalar, as_index, as_value, assign
+from kdsl.language.values import Lanes, as_index, as_value, assign
 
 
 class ProgramTrace:
@@ -56,10 +56,15 @@ class ProgramTrace:
     def workspace(self, dtype: Any, shape: Any, name: str) -> Tensor:
         """Allocate a buffer that lives until the program returns."""
         parts = shape if isinstance(shape, tuple | list) else (shape,)
-        extents = [n if isinstance(n, int) else as_index(n, "a workspace's size") for n in map(as_value, parts)]
+        extents = [
+            n if isinstance(n, int) else as_index(n, "a workspace's size")
+            for n in map(as_value, parts)
+        ]
         chosen = resolve_dtype(dtype)
         sizes = [e.ir for e in extents if not isinstance(e, int)]
-        wanted = memref_type(tuple(e if isinstance(e, int) else DYNAMIC for e in extents), chosen.type)
+        wanted = memref_type(
+            tuple(e if isinstance(e, int) else DYNAMIC for e in extents), chosen.type
+        )
         if self.trace.scope.parent is not None:
             raise BadDecoratorError(
                 where(), decorator="kd.workspace", why="it is inside a traced loop or branch",
@@ -101,9 +106,13 @@ class ProgramTrace:
             return None
         if value is None and p.optional:
             return None
-        if not isinstance(value, Tensor | Ptr) or (isinstance(value, Tensor) and not value.is_whole):
+        if not isinstance(value, Tensor | Ptr) or (
+            isinstance(value, Tensor) and not value.is_whole
+        ):
             wanted = "a whole tensor argument or workspace" if p.kind != PTR else "a pointer"
-            raise ArgumentTypeError(where(), kernel=kernel.name, name=p.name, wanted=wanted, got=describe(value))
+            raise ArgumentTypeError(
+                where(), kernel=kernel.name, name=p.name, wanted=wanted, got=describe(value)
+            )
         return value.dtype.name, () if isinstance(value, Ptr) else value.shape
 
     def _values(self, binding: Binding, leaves: list[Any]) -> dict[str, Any]:
@@ -122,7 +131,9 @@ class ProgramTrace:
                 raise DtypeMismatchError(where(), op=op, left=binding.dtype(p), right=value.dtype)
             if isinstance(value, Tensor) and p.kind != PTR and value.rank != len(p.dims):
                 listed = ", ".join(map(str, p.dims))
-                raise RankError(where(), name=p.name, wanted=len(p.dims), dims=listed, got=value.rank)
+                raise RankError(
+                    where(), name=p.name, wanted=len(p.dims), dims=listed, got=value.rank
+                )
         return found
 
     def _dims(self, binding: Binding, values: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +150,8 @@ class ProgramTrace:
                         from kdsl.errors import ArgumentShapeError
 
                         raise ArgumentShapeError(
-                            where(), kernel=binding.kernel.name, dim=dim.text, name=p.name, got=extent,
+                            where(), kernel=binding.kernel.name, dim=dim.text, name=p.name,
+                            got=extent,
                             wanted=before, by="another argument",
                         )  # fmt: skip
         return dims
@@ -185,14 +197,14 @@ class ProgramTrace:
                 where(), kernel=binding.kernel.name, name=p.name, wanted="a pointer or 1-D tensor",
                 got=describe(value),
             )  # fmt: skip
-        return emit(memref.Cast, ir, types=[wanted])  # type: ignore[no-any-return]
+        return emit(memref.Cast, ir, types=[wanted])
 
     def _nothing(self, wanted: Any) -> Value:
         """Return an empty buffer for an absent argument: the kernel never looks at it."""
         assert isinstance(wanted, MemRefType)
         static = memref_type(tuple(0 if n == DYNAMIC else n for n in wanted.shape), wanted.element)
         made = emit(memref.Alloca, [], [], types=[static])
-        return emit(memref.Cast, made, types=[wanted])  # type: ignore[no-any-return]
+        return emit(memref.Cast, made, types=[wanted])
 
 
 def _hashable(consts: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +218,9 @@ def _hashable(consts: dict[str, Any]) -> dict[str, Any]:
     return consts
 
 
-def trace_program(program: Any, binding: Binding, module: Module) -> tuple[Signature, tuple[str, ...]]:
+def trace_program(
+    program: Any, binding: Binding, module: Module
+) -> tuple[Signature, tuple[str, ...]]:
     """Trace a program into its entry, after the kernels that it launches."""
     names = tuple(p.name for p in program.params.args)
     function, made = new_function(binding, module, program.name, binding.types(), names, ENTRY)
@@ -228,13 +242,13 @@ def trace_program(program: Any, binding: Binding, module: Module) -> tuple[Signa
 
 
 def workspace(dtype: Any, shape: Any) -> Tensor:
-    """Make a buffer in a ``kd.program``; it is freed when the program returns, and starts undefined."""
+    """Make a buffer in a ``kd.program``.
+
+    It is freed when the program returns, and starts undefined.
+    """
     owner = current("kd.workspace").program
     if owner is None:
-        raise OutsideKernelError(where(), what="kd.workspace (in a kernel, use kd.zeros for a tile)")
-    return owner.workspace(dtype, shape, f"workspace{len(owner.workspaces)}")  # type: ignore[no-any-return]
-
-
-def is_scalar(value: Any) -> bool:
-    """Return whether a value is one traced number."""
-    return isinstance(value, Scalar)
+        raise OutsideKernelError(
+            where(), what="kd.workspace (in a kernel, use kd.zeros for a tile)"
+        )
+    return owner.workspace(dtype, shape, f"workspace{len(owner.workspaces)}")

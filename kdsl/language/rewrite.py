@@ -1,4 +1,4 @@
-"""The bounded rewrite of a kernel's text: control flow on traced values becomes calls of ``captured``.
+"""The bounded rewrite of a kernel's text: control flow becomes calls of ``captured``.
 
 Statements stay where they are; nothing is moved into inner functions. A loop
 
@@ -14,8 +14,8 @@ becomes
         (acc,) = _kd_1.leave((acc,))
     (acc,) = _kd_1.result((acc,))
 
-where a traced loop runs its body once, and any other iterable as Python does. New nodes have the position of
-what they replace, so that carets point into the user's text.
+where a traced loop runs its body once, and any other iterable as Python does. New nodes have the
+position of what they replace, so that carets point into the user's text.
 """
 
 from __future__ import annotations
@@ -59,7 +59,14 @@ REFUSED: dict[type[ast.AST], tuple[str, str]] = {
     ast.Import: ("import", "import at the top of the file"),
     ast.ImportFrom: ("import", "import at the top of the file"),
 }
-COMPARISONS = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.Eq: "==", ast.NotEq: "!="}
+COMPARISONS = {
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
 
 
 def rewritten(function: FunctionType) -> FunctionType:
@@ -79,7 +86,7 @@ def _compile(function: FunctionType, definition: ast.FunctionDef) -> CodeType:
     file = function.__code__.co_filename
     node = ast.parse("def f(): pass").body[0]
     assert isinstance(node, ast.FunctionDef)
-    node.name, node.args = definition.name, _bare(definition.args)
+    node.name, node.args = "_kd_function", _bare(definition.args)
     body = _Function(file, definition, is_outermost=True).rewrite()
     node.body = body or [ast.Pass()]
     outer_names = [*function.__code__.co_freevars, HELPER]
@@ -94,7 +101,8 @@ def _compile(function: FunctionType, definition: ast.FunctionDef) -> CodeType:
     module = ast.fix_missing_locations(ast.Module([factory], []))
     outer = compile(module, file, "exec", dont_inherit=True)
     made = _inner(_inner(outer, "_kd_factory"), node.name)
-    return made.replace(co_qualname=function.__code__.co_qualname)
+    own = function.__code__
+    return made.replace(co_name=own.co_name, co_qualname=own.co_qualname)
 
 
 def _inner(code: CodeType, name: str) -> CodeType:
@@ -105,7 +113,9 @@ def _bare(given: ast.arguments) -> ast.arguments:
     """Return the parameters without annotations and defaults: callers pass all of them."""
     plain = [ast.copy_location(ast.arg(a.arg), a) for a in [*given.posonlyargs, *given.args]]
     only = [ast.copy_location(ast.arg(a.arg), a) for a in given.kwonlyargs]
-    star = None if given.vararg is None else ast.copy_location(ast.arg(given.vararg.arg), given.vararg)
+    star = (
+        None if given.vararg is None else ast.copy_location(ast.arg(given.vararg.arg), given.vararg)
+    )
     rest = None if given.kwarg is None else ast.copy_location(ast.arg(given.kwarg.arg), given.kwarg)
     return ast.arguments([], plain, star, only, [None] * len(only), rest, [])
 
@@ -144,7 +154,7 @@ class _Function(ast.NodeTransformer):
         return [*starts, *new]
 
     def _note_handed(self, body: Sequence[ast.stmt]) -> None:
-        """Find the names that loops and branches hand on, but that may have no value before them."""
+        """Find the names that loops and branches hand on but that may be unbound before."""
         sure = set(self.parameters)
         for statement in body:
             if isinstance(statement, ast.If | ast.For | ast.While):
@@ -192,14 +202,20 @@ class _Function(ast.NodeTransformer):
         merged = tuple(name in live for name in names)
         it = self._name()
         make = _call(
-            "branch", self.visit(node.test), _texts(names), ast.Constant(merged), self._spans(node, names)
+            "branch",
+            self.visit(node.test),
+            _texts(names),
+            _data(merged),
+            self._spans(node, names),
         )
         self.depth += 1
         then = self.block(node.body, live)
         other = self.block(node.orelse, live)
         self.depth -= 1
         found = [_assign(it, _at(node.test, make)), *_hand(it, "begin", names)]
-        found.append(ast.If(_member(it, "then"), [*then, *_hand(it, "end", names, always=True)], []))
+        found.append(
+            ast.If(_member(it, "then"), [*then, *_hand(it, "end", names, always=True)], [])
+        )
         if node.orelse:
             found.append(
                 ast.If(_member(it, "other"), [*other, *_hand(it, "end", names, always=True)], [])
@@ -219,9 +235,17 @@ class _Function(ast.NodeTransformer):
         body = self.block(node.body, live | frozenset(names) | live_in_loop(node, live))
         self.depth -= 1
         self.loops.pop()
-        turn = [*_hand(it, "enter", names, always=True), *body, *_hand(it, "leave", names, always=True)]
+        turn = [
+            *_hand(it, "enter", names, always=True),
+            *body,
+            *_hand(it, "leave", names, always=True),
+        ]
         loop = ast.For(self.visit(node.target), _name(it), turn, [])
-        found: list[ast.stmt] = [_assign(it, _at(node.iter, make)), loop, *_hand(it, "result", names)]
+        found: list[ast.stmt] = [
+            _assign(it, _at(node.iter, make)),
+            loop,
+            *_hand(it, "result", names),
+        ]
         found += [
             _assign(name, _call("after_loop", _name(it), ast.Constant(name), _name(name)))
             for name in after
@@ -297,9 +321,7 @@ class _Function(ast.NodeTransformer):
             for name, at in bindings(part):
                 places[name] = span_of(at)
         kept = [n for n in names if n in places]
-        return ast.Dict(
-            [ast.Constant(n) for n in kept], [ast.Constant(places[n]) for n in kept]
-        )
+        return ast.Dict([ast.Constant(n) for n in kept], [_data(places[n]) for n in kept])
 
     # ------------------------------------------------------------------------- expressions
 
@@ -317,23 +339,23 @@ class _Function(ast.NodeTransformer):
         loc = Location(self.file, span_of(node))
         return UnsupportedConstructError(loc, construct=construct, advice=advice)
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802 - NodeTransformer's spelling
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         if isinstance(node.ctx, ast.Load) and node.id in self.handed:
             return _at(node, _call("read", node))
         return node
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         name = "and_" if isinstance(node.op, ast.And) else "or_"
         first, *rest = (self.visit(v) for v in node.values)
         return _at(node, _call(name, first, *(_lambda(v) for v in rest)))
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         operand = self.visit(node.operand)
         if isinstance(node.op, ast.Not):
             return _at(node, _call("not_", operand))
         return ast.copy_location(ast.UnaryOp(node.op, operand), node)
 
-    def visit_Compare(self, node: ast.Compare) -> ast.expr:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
         left, *rights = (self.visit(v) for v in (node.left, *node.comparators))
         if len(rights) == 1 or not all(type(op) in COMPARISONS for op in node.ops):
             return ast.copy_location(ast.Compare(left, node.ops, rights), node)
@@ -343,18 +365,18 @@ class _Function(ast.NodeTransformer):
         ]
         return _at(node, _call("chain", left, *steps))
 
-    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:  # noqa: N802
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         test, a, b = self.visit(node.test), self.visit(node.body), self.visit(node.orelse)
         return _at(node, _call("ifexp", test, _lambda(a), _lambda(b)))
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.expr:
         made = self.generic_visit(node)
         assert isinstance(made, ast.Call)
         if isinstance(node.func, ast.Name) and node.func.id == "print":
             return _at(node, _call("print_", made.func, *made.args, keywords=made.keywords))
         return made
 
-    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:  # noqa: N802
+    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         inner = _Function(self.file, node)
         inner.handed = self.handed - inner.parameters
         made = ast.Lambda(node.args, inner.visit(node.body))
@@ -398,18 +420,26 @@ def _lambda(body: ast.expr) -> ast.expr:
     return _at(body, ast.Lambda(ast.arguments([], [], None, [], [], None, []), body))
 
 
+def _data(value: Any) -> ast.expr:
+    """Return a constant; typeshed does not know that tuples are compiled too."""
+    return ast.Constant(value)
+
+
 def _assign(name: str, value: ast.expr) -> ast.stmt:
     return ast.Assign([ast.Name(name, ast.Store())], value)
 
 
 def _texts(names: Sequence[str]) -> ast.expr:
-    return ast.Constant(tuple(names))
+    return _data(tuple(names))
 
 
 def _hand(it: str, method: str, names: Sequence[str], *, always: bool = False) -> list[ast.stmt]:
-    """Return ``(a, b) = it.method((a, b))``; nothing for no names, unless the call itself matters."""
+    """Return ``(a, b) = it.method((a, b))``.
+
+    Nothing for no names, unless the call itself matters.
+    """
     if not names:
-        return [ast.Expr(_method(it, method, ast.Constant(())))] if always or method == "begin" else []
+        return [ast.Expr(_method(it, method, _data(())))] if always or method == "begin" else []
     target = ast.Tuple([ast.Name(n, ast.Store()) for n in names], ast.Store())
     given = ast.Tuple([_name(n) for n in names], ast.Load())
     return [ast.Assign([target], _method(it, method, given))]

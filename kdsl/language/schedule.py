@@ -25,7 +25,7 @@ def target_name(target: str | Target | None) -> str:
 
 
 def matches(name: str, target: Target) -> bool:
-    """Return whether a name means a target: its back end, its chip, both, or one of its features."""
+    """Return whether a name means a target: its back end, chip, both, or a feature."""
     wanted = _plain(name)
     features = [f.lstrip("+") for f in target.attributes.split(",") if f and not f.startswith("-")]
     return wanted in {_plain(n) for n in (target.backend, target.chip, str(target), *features)}
@@ -66,13 +66,19 @@ class Tuning:
         return tuple(names.get(n) for n in self.key)
 
     def candidates(self, target: Target) -> list[Config]:
-        """Return the configurations that the resource model lets through; the first when it lets none."""
+        """Return the configurations that the resource model lets through.
+
+        The first when it lets none.
+        """
         if self.prune is None:
             return list(self.configs)
         return [c for c in self.configs if self.prune(c, target)] or [self.configs[0]]
 
     def choose(self, key: tuple[Any, ...], target: Target, measure: Measure) -> Config:
-        """Return the fastest configuration for a key; measure until the budget is spent when it is new."""
+        """Return the fastest configuration for a key.
+
+        Measure until the budget is spent when it is new.
+        """
         from kdsl.errors import KdslError
 
         if key in self.best:
@@ -104,9 +110,10 @@ def autotune(
 ) -> Callable[[Any], Kernel]:
     """Search Const parameters and options of a kernel by timing.
 
-    ``key`` names the dims, Const parameters and integers that each get their own choice; ``prune(config,
-    target)`` says from the target's features alone which configurations are worth a try; ``budget_s`` seconds are
-    spent for each key. The first configuration holds where nothing has been timed.
+    ``key`` names the dims, Const parameters and integers that each get their own choice;
+    ``prune(config, target)`` says from the target's features alone which configurations are worth
+    a try; ``budget_s`` seconds are spent for each key. The first configuration holds where
+    nothing has been timed.
     """
     listed = tuple(configs)
     if not listed or not all(isinstance(c, Config) for c in listed):

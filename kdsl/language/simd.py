@@ -11,6 +11,7 @@ from kdsl.errors import ShapeMismatchError, TypeMismatchError, WidthError
 from kdsl.ir.attributes import Opaque
 from kdsl.ir.types import DType
 from kdsl.ir.types import vector as vector_type
+from kdsl.language.constants import constant
 from kdsl.language.state import current, emit, where
 from kdsl.language.types import (
     AnyDType,
@@ -22,6 +23,7 @@ from kdsl.language.types import (
 )
 from kdsl.language.values import (
     CONTRACT,
+    F32,
     INDEX_DTYPE,
     Lanes,
     Scalar,
@@ -29,7 +31,6 @@ from kdsl.language.values import (
     as_value,
     assign,
     cast,
-    constant,
     wrap,
 )
 
@@ -69,16 +70,16 @@ class SIMD(Lanes):
     def __getitem__(self, lane: Any) -> Scalar:
         """Return one lane, at a position known while tracing or not."""
         at = self._lane("SIMD[...]", lane)
-        return wrap(emit(vector.ExtractElement, self.ir, at.ir), self.dtype)  # type: ignore[no-any-return]
+        return wrap(emit(vector.ExtractElement, self.ir, at.ir), self.dtype)
 
     def insert(self, value: Any, offset: Any = 0) -> SIMD:
-        """Return the value with one lane (or, for a narrower SIMD value, a run of lanes) replaced."""
+        """Return the value with one lane, or a narrower value's run of lanes, replaced."""
         value = as_value(value)
         if isinstance(value, SIMD):
             return self._insert_lanes(value, static_int(offset, "the offset of insert"))
         lane = assign("insert", value, self.dtype)
         at = self._lane("insert", offset)
-        return wrap(emit(vector.InsertElement, lane.ir, self.ir, at.ir), self.dtype)  # type: ignore[no-any-return]
+        return wrap(emit(vector.InsertElement, lane.ir, self.ir, at.ir), self.dtype)
 
     def _insert_lanes(self, part: SIMD, offset: int) -> SIMD:
         self._same_dtype("insert", part)
@@ -113,7 +114,7 @@ class SIMD(Lanes):
 
     def _pick(self, other: SIMD, lanes: list[int]) -> SIMD:
         made = emit(vector.Shuffle, self.ir, other.ir, mask=list(lanes))
-        return wrap(made, self.dtype)  # type: ignore[no-any-return]
+        return wrap(made, self.dtype)
 
     def shuffle(self, *lanes: Any) -> SIMD:
         """Return lanes by number; with another value first, its lanes follow this one's."""
@@ -165,7 +166,7 @@ class SIMD(Lanes):
         if other.width != self.width:
             left, right = self.type_text, other.type_text
             raise ShapeMismatchError(where(), op="interleave", left=left, right=right)
-        return wrap(emit(vector.Interleave, self.ir, other.ir), self.dtype)  # type: ignore[no-any-return]
+        return wrap(emit(vector.Interleave, self.ir, other.ir), self.dtype)
 
     def deinterleave(self) -> tuple[SIMD, SIMD]:
         """Return the even lanes and the odd lanes."""
@@ -184,14 +185,14 @@ class SIMD(Lanes):
         kind = REDUCE[name][column]
         if kind is None or (self.dtype.kind == "b" and name not in ("and", "or", "xor")):
             wanted = "integers" if kind is None else "numbers"
-            raise TypeMismatchError(
-                where(), op=f"reduce_{name}", wanted=wanted, got=self.type_text
-            )
-        attributes = {"fastmath": CONTRACT} if self.dtype.is_float and name in ("add", "mul") else {}
+            raise TypeMismatchError(where(), op=f"reduce_{name}", wanted=wanted, got=self.type_text)
+        attributes = (
+            {"fastmath": CONTRACT} if self.dtype.is_float and name in ("add", "mul") else {}
+        )
         made = emit(
             vector.Reduction, self.ir, kind=Opaque(vector.reduction_kind(kind)), **attributes
         )
-        return wrap(made, self.dtype)  # type: ignore[no-any-return]
+        return wrap(made, self.dtype)
 
     def reduce_add(self) -> Scalar:
         """Return the sum of the lanes."""
@@ -246,7 +247,7 @@ def make_simd(dtype: DType, width: int, lanes: tuple[Any, ...]) -> SIMD:
         data = np.array([dtype.numpy.type(v) for v in lanes]).view(dtype.type.numpy)
         value = data[0] if len(lanes) == 1 else data
         made = arith.constant(current().builder, value, vector_type(width, dtype.type))
-        return wrap(made, dtype)  # type: ignore[no-any-return]
+        return wrap(made, dtype)
     found = splat(lanes[0], width, dtype)
     for i, value in enumerate(lanes[1:], 1):
         found = found.insert(value, i)
@@ -259,7 +260,7 @@ def splat(value: Any, width: Any, dtype: AnyDType | None = None) -> Any:
         return cast(value, dtype) if dtype is not None else as_value(value)
     given = as_value(value)
     chosen = resolve_dtype(dtype) if dtype is not None else getattr(given, "dtype", None)
-    scalar = cast(given, chosen or "f32") if not isinstance(given, Lanes) else given
+    scalar = cast(given, chosen or F32) if not isinstance(given, Lanes) else given
     if chosen is not None:
         scalar = assign("kd.splat", scalar, chosen)
     wanted = vector_type(check_width(width, "kd.splat", scalar.dtype), scalar.dtype.type)
@@ -272,7 +273,7 @@ def lane_numbers(width: Any, dtype: AnyDType = INDEX_DTYPE) -> SIMD:
     count = check_width(width, "kd.lane_numbers", wanted)
     data = np.arange(count).astype(wanted.type.numpy)
     made = arith.constant(current().builder, data, vector_type(count, wanted.type))
-    return wrap(made, wanted)  # type: ignore[no-any-return]
+    return wrap(made, wanted)
 
 
 def mask_below(count: Any, width: Any) -> SIMD:
@@ -281,9 +282,11 @@ def mask_below(count: Any, width: Any) -> SIMD:
 
     lanes = check_width(width, "kd.mask_below", BOOL)
     made = emit(
-        vector.CreateMask, as_index(count, "kd.mask_below").ir, types=[vector_type(lanes, BOOL.type)]
+        vector.CreateMask,
+        as_index(count, "kd.mask_below").ir,
+        types=[vector_type(lanes, BOOL.type)],
     )
-    return wrap(made, BOOL)  # type: ignore[no-any-return]
+    return wrap(made, BOOL)
 
 
 def simd_constant(value: Any, dtype: DType, width: int) -> Any:

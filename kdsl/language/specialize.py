@@ -1,9 +1,9 @@
-"""From a kernel and the facts that it is specialized on to a module: the kernel and its host entry."""
+"""From a kernel and what it is specialized on to a module: device function and host entry."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kdsl.dialects import kdsl as ops
@@ -23,15 +23,15 @@ from kdsl.errors import (
 )
 from kdsl.ir.attributes import Symbol
 from kdsl.ir.core import Block, Module, Op, Value
-from kdsl.ir.define import Pure
 from kdsl.ir.define import Op as DeclaredOp
+from kdsl.ir.define import Pure, WritesMemory
 from kdsl.ir.signature import PTR, SCALAR, Arg, Relation, Signature
 from kdsl.ir.types import DTYPES, DYNAMIC, I64, DType, Type
 from kdsl.ir.types import memref as memref_type
 from kdsl.language.dims import Dim, DimExpr
 from kdsl.language.memory import Ptr, Tensor
 from kdsl.language.params import Param, argument
-from kdsl.language.source import location_of, return_location
+from kdsl.language.source import return_location
 from kdsl.language.state import Trace, emit, emit_op, remove_unused, tracing, where
 from kdsl.language.types import RO, RW, WO, DTypeVar, describe
 from kdsl.language.values import INDEX_DTYPE, Lanes, Scalar, as_index, as_value, convert
@@ -47,9 +47,9 @@ Pairs = tuple[tuple[str, Any], ...]
 class Specialization:
     """What a kernel is compiled for: hashable, so that it can be a cache's key.
 
-    ``dtypes`` of dtype variables by name, ``dims`` that are fixed, ``consts`` that were given, names of
-    optional arguments that are ``absent``, of tensors whose last dim is ``strided``, and whether the caller
-    gives the grid.
+    ``dtypes`` of dtype variables by name, ``dims`` that are fixed, ``consts`` that were given,
+    names of optional arguments that are ``absent``, of tensors whose last dim is ``strided``, and
+    whether the caller gives the grid.
     """
 
     dtypes: Pairs = ()
@@ -109,7 +109,9 @@ def _choice(variable: DTypeVar, value: Any) -> DType:
 
 def _fixed(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise TypeMismatchError(where(), op=f"dim {name}", wanted="a positive int", got=describe(value))
+        raise TypeMismatchError(
+            where(), op=f"dim {name}", wanted="a positive int", got=describe(value)
+        )
     return value
 
 
@@ -118,8 +120,8 @@ def specialization_for(
 ) -> Specialization:
     """Derive the specialization from what arguments are.
 
-    ``facts`` has one item for each of ``kernel.params.args``: dtype name and shape of an array, None for an absent
-    one; scalars are not looked at.
+    ``facts`` has one item for each of ``kernel.params.args``: dtype name and shape of an array,
+    None for an absent one; scalars are not looked at.
     """
     params = kernel.params
     dtypes: dict[str, str] = {}
@@ -139,7 +141,10 @@ def specialization_for(
                 if not isinstance(n, int):
                     example = f"a workspace whose dim {dim.name} is a number"
                     raise NotConstError(
-                        where(), what=f"dim {dim.name} of {p.name}", got=describe(n), example=example
+                        where(),
+                        what=f"dim {dim.name} of {p.name}",
+                        got=describe(n),
+                        example=example,
                     )
                 dims.setdefault(dim.name, n)
     return Specialization(_pairs(dtypes), _pairs(dims), _pairs(dict(consts)), tuple(sorted(absent)))
@@ -149,7 +154,7 @@ def specialization_for(
 
 
 class Binding:
-    """The resolved facts of a specialization: dtypes, fixed dims, Const values, and argument types."""
+    """The resolved facts of a specialization: dtypes, fixed dims, Const values, types."""
 
     def __init__(self, kernel: Any, spec: Specialization, target: Target) -> None:
         self.kernel = kernel
@@ -227,11 +232,15 @@ class Binding:
             else:
                 tensor = self._tensor(p, ir, dtype, known)
                 found[p.name] = tensor
-                expressions += [(tensor, i, d) for i, d in enumerate(p.dims) if tensor.extents[i] is None]
+                expressions += [
+                    (tensor, i, d) for i, d in enumerate(p.dims) if tensor.extents[i] is None
+                ]
         for tensor, axis, dim in expressions:
             missing = [n for n in dim.names() if n not in known]
             tensor.extents[axis] = (
-                _size(tensor.ir, axis, None) if missing else as_index(dim.evaluate(known.__getitem__))
+                _size(tensor.ir, axis, None)
+                if missing
+                else as_index(dim.evaluate(known.__getitem__))
             )
         return found
 
@@ -257,7 +266,9 @@ class Binding:
 
     def signature(self, relations: Sequence[str], name: str) -> Signature:
         """Return what callers must give."""
-        texts = [t for r in (*self.kernel.require, *relations) if (t := self.relation(r)) is not None]
+        texts = [
+            t for r in (*self.kernel.require, *relations) if (t := self.relation(r)) is not None
+        ]
         args = []
         for p in self.params.args:
             dims: list[str | int] = []
@@ -273,11 +284,15 @@ class Binding:
                     texts.append(text)
             names = tuple(d.name if isinstance(d, Dim) else None for d in p.dims)
             unit = p.name not in self.spec.strided
-            args.append(argument(p, self.dtype(p), tuple(dims), names, unit))
+            absent = p.name in self.spec.absent
+            args.append(argument(p, self.dtype(p), tuple(dims), names, unit, absent))
         if self.spec.explicit_grid:
             args += [Arg(n, SCALAR, "i64") for n in GRID_ARGS]
-        unique = tuple(Relation(t) for t in dict.fromkeys(texts))
-        return Signature(name, tuple(args), unique, tuple(self.consts.items()), self.kernel.doc)
+        found = Signature(name, tuple(args), (), tuple(self.consts.items()), self.kernel.doc)
+        unique = (Relation(t) for t in dict.fromkeys(texts))
+        missing = found.missing_dims
+        kept = tuple(r for r in unique if not missing or missing.isdisjoint(r.names))
+        return replace(found, relations=kept)
 
     def relation(self, text: str) -> str | None:
         """Put known numbers into a relation; None when it then holds for sure.
@@ -294,13 +309,17 @@ class Binding:
                     setattr(node, name, ast.Constant(int(known[child.id])))
                 elif isinstance(child, list):
                     child[:] = [
-                        ast.Constant(int(known[c.id])) if isinstance(c, ast.Name) and c.id in known else c
+                        ast.Constant(int(known[c.id]))
+                        if isinstance(c, ast.Name) and c.id in known
+                        else c
                         for c in child
                     ]
         if any(isinstance(n, ast.Name) for n in ast.walk(tree)):
             return ast.unparse(tree)
         if not Relation(ast.unparse(tree)).holds({}):
-            raise StaticAssertError(where() or self.kernel.loc, what=f"{self.kernel.name} requires {text}")
+            raise StaticAssertError(
+                where() or self.kernel.loc, what=f"{self.kernel.name} requires {text}"
+            )
         return None
 
 
@@ -353,13 +372,15 @@ def three(grid: Any, name: str) -> tuple[Any, Any, Any]:
         whole = whole or (isinstance(value, int) and not isinstance(value, bool))
         if not whole and not hasattr(value, "free_symbols"):
             raise BadGridError(where(), kernel=name, got=describe(part), why="is no integer")
-    return (*parts, *(1 for _ in range(3 - len(parts))))  # type: ignore[return-value]
+    return (*parts, *(1 for _ in range(3 - len(parts))))
 
 
 # --------------------------------------------------------------------------------------- tracing
 
 
-def trace(kernel: Any, spec: Specialization | None = None, target: Target = GENERIC) -> TracedModule:
+def trace(
+    kernel: Any, spec: Specialization | None = None, target: Target = GENERIC
+) -> TracedModule:
     """Trace a kernel or program and its host entry into a new module.
 
     Raise a LanguageError for what its text cannot say.
@@ -371,20 +392,57 @@ def trace(kernel: Any, spec: Specialization | None = None, target: Target = GENE
         from kdsl.language.program import trace_program
 
         signature, kernels = trace_program(kernel, binding, module)
-        return TracedModule(module, signature, kernel.name, kernels, spec, target)
-    symbol = kernel.name + KERNEL_SUFFIX
-    relations = trace_kernel(kernel, binding, module, symbol)
-    signature = binding.signature(relations, kernel.name)
-    trace_entry(kernel, binding, module, symbol)
-    return TracedModule(module, signature, kernel.name, (symbol,), spec, target)
+    else:
+        symbol = kernel.name + KERNEL_SUFFIX
+        relations = trace_kernel(kernel, binding, module, symbol)
+        signature, kernels = binding.signature(relations, kernel.name), (symbol,)
+        trace_entry(kernel, binding, module, symbol)
+    signature = with_inferred_access(signature, module, kernel.name)
+    return TracedModule(module, signature, kernel.name, kernels, spec, target)
+
+
+def with_inferred_access(signature: Signature, module: Module, entry: str) -> Signature:
+    """Say of arguments without a stated access which are only read."""
+    values = module.function(entry).body.args
+    args = tuple(
+        replace(arg, access="ro") if arg.access == "rw" and not _is_written(module, value) else arg
+        for arg, value in zip(signature.args, values, strict=True)
+    )
+    return replace(signature, args=args)
+
+
+def _is_written(module: Module, value: Value) -> bool:
+    """Return whether anything may write to a buffer, in this function or in one that it launches."""
+    for user in value.users:
+        if isinstance(user, memref.Cast):
+            if _is_written(module, user.results[0]):
+                return True
+        elif isinstance(user, ops.Launch):
+            kernel = user.kernel
+            assert isinstance(kernel, Symbol)
+            inside = module.function(kernel.name).body.args
+            given = zip(user.args, inside, strict=True)
+            if any(v is value and _is_written(module, a) for v, a in given):
+                return True
+        elif isinstance(user, DeclaredOp) and WritesMemory in user.traits:
+            if not isinstance(user, memref.Prefetch):
+                return True
+    return False
 
 
 def new_function(
-    binding: Binding, module: Module, name: str, types: tuple[Type, ...], names: tuple[str, ...], mark: str
+    binding: Binding,
+    module: Module,
+    name: str,
+    types: tuple[Type, ...],
+    names: tuple[str, ...],
+    mark: str,
 ) -> tuple[Func, Trace]:
     """Add an empty function to the module and return it with its trace."""
     loc = binding.kernel.loc
-    function = Func.empty(name, types, (), tuple(n.replace(".", "_") for n in names), loc, **{mark: None})
+    function = Func.empty(
+        name, types, (), tuple(n.replace(".", "_") for n in names), loc, **{mark: None}
+    )
     module.body.append(function)
     made = Trace(module, function.body, binding.target, binding.kernel.name)
     made.options = binding.options
@@ -432,11 +490,12 @@ def finish(made: Trace, block: Block, kernel: Any) -> None:
 
 
 def mark_parallel(function: Func) -> None:
-    """Let the grid take over a kernel's only op with effects when that is a loop of independent turns."""
+    """Mark a kernel's only op with effects when it is a loop of independent turns."""
     effects = [op for op in function.body if not _is_harmless(op)]
-    if len(effects) == 1 and isinstance(effects[0], For) and VECTORIZE in effects[0].attributes:
-        if not effects[0].results:
-            effects[0].attributes[PARALLEL] = None
+    if len(effects) != 1 or not isinstance(effects[0], For) or effects[0].results:
+        return
+    if VECTORIZE in effects[0].attributes:
+        effects[0].attributes[PARALLEL] = None
 
 
 def _is_harmless(op: Op) -> bool:
@@ -466,12 +525,15 @@ def trace_entry(kernel: Any, binding: Binding, module: Module, symbol: str) -> N
         function.attributes["kdsl.expect"] = str(kernel.expect)
 
 
-def grid_names(dims: dict[str, Any], leaves: dict[str, Any], consts: dict[str, Any]) -> dict[str, Any]:
+def grid_names(
+    dims: dict[str, Any], leaves: dict[str, Any], consts: dict[str, Any]
+) -> dict[str, Any]:
     """Return what a grid function may read."""
     integers = {
         n: (convert(v, INDEX_DTYPE) if isinstance(v, Lanes) else v)
         for n, v in leaves.items()
-        if (isinstance(v, Scalar) and v.dtype.is_integer) or (isinstance(v, int) and not isinstance(v, bool))
+        if (isinstance(v, Scalar) and v.dtype.is_integer)
+        or (isinstance(v, int) and not isinstance(v, bool))
     }
     return {**integers, **consts, **dims}
 
@@ -480,5 +542,3 @@ def launch(symbol: str, grid: tuple[Any, Any, Any], args: list[Value]) -> None:
     """Emit the launch of a kernel over a grid."""
     extents = [as_index(n, "a grid").ir for n in grid]
     emit_op(ops.Launch, *extents, args, kernel=Symbol(symbol))
-
-

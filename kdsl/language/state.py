@@ -1,8 +1,8 @@
-"""The trace that is under way: where ops go, which scope they are in, and which line of the user made them."""
+"""The trace under way: where ops go, their scope, and the user's line that made them."""
 
 from __future__ import annotations
 
-import os
+import contextlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,8 @@ from kdsl.ir.location import Location
 from kdsl.ir.types import DType, Type
 from kdsl.target.target import Target
 
-HERE = os.path.dirname(__file__) + os.sep
+HERE = __file__.removesuffix("state.py")
+CONTEXTS = contextlib.__file__
 MAX_CALL_DEPTH = 64
 """Deeper calls of one helper are taken for a recursion without end."""
 
@@ -167,7 +168,7 @@ def is_ours(code: CodeType) -> bool:
     """Return whether a code object belongs to this package."""
     found = _ours.get(code)
     if found is None:
-        found = _ours[code] = code.co_filename.startswith(HERE)
+        found = _ours[code] = code.co_filename.startswith(HERE) or code.co_filename == CONTEXTS
     return found
 
 

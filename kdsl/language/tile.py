@@ -9,6 +9,7 @@ import numpy as np
 from kdsl.dialects import kdsl as ops
 from kdsl.errors import DtypeMismatchError, NotConstError, ShapeMismatchError, TypeMismatchError
 from kdsl.ir.types import DType, tensor
+from kdsl.language.constants import constant
 from kdsl.language.state import emit, where
 from kdsl.language.types import (
     AnyDType,
@@ -27,7 +28,6 @@ from kdsl.language.values import (
     binary,
     broadcast_to,
     compare,
-    constant,
     wrap,
 )
 
@@ -61,7 +61,7 @@ class Tile(Lanes):
         return f"Tile[{self.dtype}, {', '.join(map(str, self.shape))}]"
 
     @property
-    def T(self) -> Tile:
+    def T(self) -> Tile:  # noqa: N802 - the name of the field
         """The tile with its last two axes exchanged."""
         if self.rank < 2:
             raise TypeMismatchError(where(), op=".T", wanted="two axes", got=self.type_text)
@@ -70,14 +70,17 @@ class Tile(Lanes):
         return self.transpose(*order)
 
     def transpose(self, *axes: int) -> Tile:
-        """Reorder the axes: axis ``i`` of the result is axis ``axes[i]``; all reversed by default."""
+        """Reorder the axes: axis ``i`` of the result is axis ``axes[i]``.
+
+        All reversed by default.
+        """
         if len(axes) == 1 and isinstance(axes[0], tuple | list):
             axes = tuple(axes[0])
         order = tuple(static_int(a, "an axis") for a in axes) or tuple(range(self.rank))[::-1]
         order = tuple(a + self.rank if a < 0 else a for a in order)
         if sorted(order) != list(range(self.rank)):
             raise ShapeMismatchError(where(), op="transpose", left=self.type_text, right=order)
-        return wrap(emit(ops.Transpose, self.ir, permutation=order), self.dtype)  # type: ignore[no-any-return]
+        return wrap(emit(ops.Transpose, self.ir, permutation=order), self.dtype)
 
     def reshape(self, *shape: Any) -> Tile:
         """Keep the elements in row-major order under another shape; one size may be -1."""
@@ -113,11 +116,16 @@ class Tile(Lanes):
     def _parts(self, items: tuple[Any, ...]) -> tuple[list[int], list[int], list[int], list[int]]:
         used = sum(1 for i in items if i is not None and i is not Ellipsis)
         if used > self.rank:
-            raise ShapeMismatchError(where(), op="indexing", left=self.type_text, right=f"{used} indices")
+            raise ShapeMismatchError(
+                where(), op="indexing", left=self.type_text, right=f"{used} indices"
+            )
         fill = [slice(None)] * (self.rank - used)
         at = next((k for k, i in enumerate(items) if i is Ellipsis), len(items))
         full = [*items[:at], *fill, *items[at + 1 :]]
-        offsets, sizes, steps, shape = [], [], [], []
+        offsets: list[int] = []
+        sizes: list[int] = []
+        steps: list[int] = []
+        shape: list[int] = []
         for item in full:
             if item is None:
                 shape.append(1)
@@ -220,7 +228,9 @@ def _axes(axis: Any, tile: Tile) -> list[int]:
     found = [static_int(a, "an axis") for a in given]
     found = [a + tile.rank if a < 0 else a for a in found]
     if not all(0 <= a < tile.rank for a in found) or len(set(found)) < len(found):
-        raise ShapeMismatchError(where(), op="a reduction", left=tile.type_text, right=f"axis {axis}")
+        raise ShapeMismatchError(
+            where(), op="a reduction", left=tile.type_text, right=f"axis {axis}"
+        )
     return found
 
 
@@ -253,10 +263,10 @@ def full(shape: Any, value: Any, dtype: AnyDType | None = None) -> Tile:
     else:
         chosen = resolve_dtype(dtype)
     if isinstance(value, Lanes):
-        return broadcast_to(assign("kd.full", value, chosen), sizes, "kd.full")  # type: ignore[no-any-return]
+        return broadcast_to(assign("kd.full", value, chosen), sizes, "kd.full")
     if isinstance(value, int) and chosen.is_float:
         value = float(value)
-    return wrap(constant(value, chosen, tensor(sizes, chosen.type)), chosen)  # type: ignore[no-any-return]
+    return wrap(constant(value, chosen, tensor(sizes, chosen.type)), chosen)
 
 
 def zeros(shape: Any, dtype: AnyDType = F32) -> Tile:
@@ -285,18 +295,23 @@ def iota(size: Any, dtype: AnyDType = I32) -> Tile:
     if not wanted.is_integer:
         raise TypeMismatchError(where(), op="kd.iota", wanted="an integer dtype", got=wanted)
     made = emit(ops.Iota, types=[tensor(static_shape(size), wanted.type)])
-    return wrap(made, wanted)  # type: ignore[no-any-return]
+    return wrap(made, wanted)
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: AnyDType = I32) -> Tile:
-    """Return ``start, start + step, ...`` below ``stop`` as a 1-D tile; bounds are known while tracing."""
+    """Return ``start, start + step, ...`` below ``stop`` as a 1-D tile.
+
+    Bounds are known while tracing.
+    """
     first, last = (0, start) if stop is None else (start, stop)
     low, high, by = (static_int(n, "a bound of kd.arange") for n in (first, last, step))
     if not by or not range(low, high, by):
-        raise TypeMismatchError(where(), op="kd.arange", wanted="at least one element", got=(low, high, by))
+        raise TypeMismatchError(
+            where(), op="kd.arange", wanted="at least one element", got=(low, high, by)
+        )
     found = iota(len(range(low, high, by)), dtype)
     found = binary("*", found, by) if by != 1 else found
-    return binary("+", found, low) if low else found  # type: ignore[no-any-return]
+    return binary("+", found, low) if low else found
 
 
 # ------------------------------------------------------------------------------------ algebra
@@ -329,7 +344,7 @@ def dot(a: Any, b: Any, acc: Any = None) -> Tile:
         raise ShapeMismatchError(where(), op="kd.dot's acc", left=_by(shape), right=describe(into))
     if into.dtype.is_float is not x.dtype.is_float or into.dtype.kind == "b":
         raise DtypeMismatchError(where(), op="kd.dot", left=x.dtype, right=into.dtype)
-    return wrap(emit(ops.Dot, x.ir, y.ir, into.ir), into.dtype)  # type: ignore[no-any-return]
+    return wrap(emit(ops.Dot, x.ir, y.ir, into.ir), into.dtype)
 
 
 def _accumulator(dtype: DType) -> DType:
@@ -354,10 +369,12 @@ def concat(parts: Any, axis: int = 0) -> Tile:
             raise DtypeMismatchError(where(), op="kd.concat", left=first.dtype, right=other.dtype)
         rest = [(n for i, n in enumerate(t.shape) if i != at) for t in (first, other)]
         if other.rank != first.rank or tuple(rest[0]) != tuple(rest[1]):
-            raise ShapeMismatchError(where(), op="kd.concat", left=_by(first.shape), right=_by(other.shape))
+            raise ShapeMismatchError(
+                where(), op="kd.concat", left=_by(first.shape), right=_by(other.shape)
+            )
     if len(tiles) == 1:
         return first
-    return wrap(emit(ops.Concat, [t.ir for t in tiles], axis=at), first.dtype)  # type: ignore[no-any-return]
+    return wrap(emit(ops.Concat, [t.ir for t in tiles], axis=at), first.dtype)
 
 
 def stack(parts: Any, axis: int = 0) -> Tile:
@@ -373,7 +390,7 @@ def broadcast_tile(x: Any, shape: Any) -> Tile:
     value = as_value(x)
     if not isinstance(value, Lanes):
         return full(shape, value)
-    return broadcast_to(value, static_shape(shape), "kd.broadcast_to")  # type: ignore[no-any-return]
+    return broadcast_to(value, static_shape(shape), "kd.broadcast_to")
 
 
 def scan(x: Any, axis: int = 0, op: str = "sum") -> Tile:
@@ -382,7 +399,7 @@ def scan(x: Any, axis: int = 0, op: str = "sum") -> Tile:
     if op not in REDUCE:
         raise TypeMismatchError(where(), op="kd.scan", wanted=" or ".join(REDUCE), got=repr(op))
     (at,) = _axes(axis, tile)
-    return wrap(emit(ops.Scan, tile.ir, axis=at, kind=_kind(REDUCE, op, tile)), tile.dtype)  # type: ignore[no-any-return]
+    return wrap(emit(ops.Scan, tile.ir, axis=at, kind=_kind(REDUCE, op, tile)), tile.dtype)
 
 
 def cumsum(x: Any, axis: int = 0) -> Tile:

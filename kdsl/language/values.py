@@ -1,7 +1,7 @@
 """Traced values: scalars, SIMD values and tiles, with one set of operators and promotion rules.
 
-Two traced values must have one dtype; ``index`` joins with any integer. A Python number takes the dtype of
-what it meets. Nothing else is converted silently.
+Two traced values must have one dtype; ``index`` joins with any integer. A Python number takes the
+dtype of what it meets. Nothing else is converted silently.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from kdsl.dialects import arith, vector
 from kdsl.dialects import kdsl as tile_ops
 from kdsl.dialects import math as math_ops
 from kdsl.errors import (
-    ConstantRangeError,
     DtypeMismatchError,
     EscapedValueError,
     NoSourceError,
@@ -25,10 +24,11 @@ from kdsl.errors import (
 )
 from kdsl.ir.attributes import Opaque
 from kdsl.ir.core import Value, defining_op
-from kdsl.ir.types import DTYPES, DType, ScalarType, Type, element_type, like, tensor
+from kdsl.ir.types import DTYPES, DType, ScalarType, like, tensor
 from kdsl.ir.types import vector as vector_type
+from kdsl.language.constants import constant
 from kdsl.language.dims import DimExpr
-from kdsl.language.state import Scope, active, current, emit, user_frame, where
+from kdsl.language.state import Scope, current, emit, user_frame, where
 from kdsl.language.types import AnyDType, describe, resolve_dtype
 
 CONTRACT = Opaque(arith.CONTRACT)
@@ -299,51 +299,6 @@ def wrap(ir: Value, dtype: DType, *sources: Any) -> Any:
 # ---------------------------------------------------------------------------------- constants
 
 
-def constant(value: Any, dtype: DType, shape_of: Type | None = None) -> Value:
-    """Return a constant of the dtype (of the shape of a type), one for each block and value."""
-    trace = current()
-    check_fits(value, dtype)
-    t = dtype.type if shape_of is None else like(shape_of, dtype.type)
-    key = (type(value), repr(value), dtype), t
-    scope: Scope | None = trace.scope
-    while scope is not None:
-        found = scope.constants.get(key)
-        if found is not None:
-            return found  # type: ignore[no-any-return]
-        scope = scope.parent
-    trace.builder.loc = trace.location(2)
-    made = arith.constant(trace.builder, value, t)
-    trace.scope.constants[key] = made
-    return made
-
-
-def check_fits(value: Any, dtype: DType) -> None:
-    """Raise when a Python number cannot stand for the dtype."""
-    if dtype.kind == "b":
-        if not isinstance(value, bool):
-            raise TypeMismatchError(where(), op="a constant", wanted="a bool", got=describe(value))
-        return
-    if dtype.kind == "f":
-        if isinstance(value, float) and np.isfinite(value) and np.isinf(_in_float(value, dtype)):
-            raise ConstantRangeError(where(), value=value, dtype=dtype)
-        if isinstance(value, int) and np.isinf(_in_float(float(value), dtype)):
-            raise ConstantRangeError(where(), value=value, dtype=dtype)
-        return
-    if isinstance(value, float):
-        raise TypeMismatchError(
-            where(), op=f"an {dtype} operand", wanted="an integer", got=describe(value)
-        )
-    low = 0 if dtype.kind == "u" else -(1 << (dtype.bits - 1))
-    high = (1 << (dtype.bits if dtype.kind == "u" else dtype.bits - 1)) - 1
-    if not low <= value <= high:
-        raise ConstantRangeError(where(), value=value, dtype=dtype)
-
-
-def _in_float(value: float, dtype: DType) -> Any:
-    with np.errstate(all="ignore"):
-        return np.float64(dtype.numpy.type(value))
-
-
 def known_int(x: Any) -> int | None:
     """Return the value of an integer that is known while tracing."""
     if isinstance(x, int):
@@ -464,10 +419,11 @@ def assign(op: str, value: Any, dtype: DType) -> Any:
 
 def broadcast(op: str, values: list[Any], dtype: DType) -> list[Any]:
     """Bring values and numbers of one dtype to one shape; all become traced."""
-    shapes = [v.ir.type for v in values if isinstance(v, Lanes) and v.shape]
+    shapes: list[Any] = [v.ir.type for v in values if isinstance(v, Lanes) and v.shape]
     if not shapes:
         return [
-            v if isinstance(v, Lanes) else Scalar(constant(v, dtype), dtype, _symbol(v)) for v in values
+            v if isinstance(v, Lanes) else Scalar(constant(v, dtype), dtype, _symbol(v))
+            for v in values
         ]
     kinds = {t.text.partition("<")[0] for t in shapes}
     if len(kinds) > 1:
@@ -555,7 +511,7 @@ def binary(op: str, a: Any, b: Any) -> Any:
 
 
 def _stay_weak(found: Any, a: Any, b: Any) -> None:
-    """What is computed from weak values and Python numbers alone stays weak."""
+    """Keep weak what is computed from weak values and Python numbers alone."""
     if all(not isinstance(v, Lanes) or v.weak is not None for v in (a, b)):
         found.weak = next(v.weak for v in (a, b) if isinstance(v, Lanes))
 
@@ -578,7 +534,9 @@ def _fold_integers(kind: Any, dtype: DType, x: Lanes, y: Lanes) -> Any:
         if b == 0 and kind not in (arith.Addi, arith.Subi, arith.Muli, arith.Maxsi, arith.Minsi):
             return None
         view = dtype.type.numpy.type
-        value = int(kind.evaluate(view(arith._wrap(a, dtype.bits)), view(arith._wrap(b, dtype.bits))))
+        value = int(
+            kind.evaluate(view(arith._wrap(a, dtype.bits)), view(arith._wrap(b, dtype.bits)))
+        )
         if dtype.kind == "u":
             value &= (1 << dtype.bits) - 1
         return wrap(constant(value, dtype), dtype, x, y)
@@ -651,7 +609,11 @@ def negate(x: Any) -> Any:
 def invert(x: Any) -> Any:
     """Flip every bit."""
     x = as_value(x)
-    return binary("^", x, True if x.dtype.kind == "b" else -1 if x.dtype.kind != "u" else (1 << x.dtype.bits) - 1)
+    return binary(
+        "^",
+        x,
+        True if x.dtype.kind == "b" else -1 if x.dtype.kind != "u" else (1 << x.dtype.bits) - 1,
+    )
 
 
 def magnitude(x: Any) -> Any:
@@ -681,7 +643,9 @@ def power(a: Any, b: Any) -> Any:
         return found
     dtype, (x, y) = unify("**", a, b)
     if not dtype.is_float:
-        raise TypeMismatchError(where(), op="**", wanted="floats or a small int exponent", got=dtype)
+        raise TypeMismatchError(
+            where(), op="**", wanted="floats or a small int exponent", got=dtype
+        )
     return wrap(emit(math_ops.Powf, x.ir, y.ir), dtype, x, y)
 
 
@@ -710,12 +674,14 @@ def where_(condition: Any, a: Any, b: Any) -> Any:
     if isinstance(condition, bool):
         return as_value(a if condition else b)
     if not isinstance(condition, Lanes) or condition.dtype.kind != "b":
-        raise TypeMismatchError(where(), op="kd.where", wanted="a bool condition", got=describe(condition))
+        raise TypeMismatchError(
+            where(), op="kd.where", wanted="a bool condition", got=describe(condition)
+        )
     values = [as_value(a), as_value(b)]
     dtype = join_dtypes("kd.where", values)
     values = [to_dtype("kd.where", v, dtype) for v in values]
     if condition.shape or any(isinstance(v, Lanes) and v.shape for v in values):
-        condition, x, y = _broadcast_mixed(condition, *values, dtype)
+        condition, x, y = _broadcast_mixed(condition, values[0], values[1], dtype)
     else:
         x, y = broadcast("kd.where", values, dtype)
     return wrap(emit(arith.Select, condition.ir, x.ir, y.ir), dtype, condition, x, y)
@@ -724,7 +690,7 @@ def where_(condition: Any, a: Any, b: Any) -> Any:
 def _broadcast_mixed(condition: Any, a: Any, b: Any, dtype: DType) -> list[Any]:
     """Bring a mask and two values to one shape; a scalar condition stays scalar."""
     shaped = [v for v in (condition, a, b) if isinstance(v, Lanes) and v.shape]
-    stand_ins = [v.ir.type for v in shaped]
+    stand_ins: list[Any] = [v.ir.type for v in shaped]
     if len({t.text.partition("<")[0] for t in stand_ins}) > 1:
         raise ShapeMismatchError(where(), op="kd.where", left=stand_ins[0], right=stand_ins[-1])
     shape = joint_shape("kd.where", [t.shape for t in stand_ins])
@@ -824,16 +790,6 @@ def as_index(x: Any, what: str = "an index") -> Scalar:
     raise TypeMismatchError(where(), op=what, wanted="an integer", got=describe(x))
 
 
-def element_dtype(x: Any) -> ScalarType:
-    """Return the IR element type of a traced value."""
-    return element_type(x.ir.type)
-
-
 def is_traced(x: Any) -> bool:
     """Return whether a value is known only at run time."""
     return isinstance(x, Operators)
-
-
-def in_kernel() -> bool:
-    """Return whether a kernel is being traced."""
-    return active() is not None

@@ -42,7 +42,7 @@ def angles(cos, sin, positions, b, rows, start):
         return cos[at].load(), sin[at].load()
     ids = positions[b, rows].load()
     table = kd.iota(cos.shape[1])
-    return cos[ids[:, None], table[None, :]], sin[ids[:, None], table[None, :]]
+    return cos[ids[:, None], table[None, :]].load(), sin[ids[:, None], table[None, :]].load()
 
 
 @kd.export

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from kdsl.dialects.func import KERNEL, Func, Return
 from kdsl.dialects.kdsl import Launch
 from kdsl.dialects.memref import Alloc, Alloca, Dealloc, Load, Store
 from kdsl.dialects.scf import PARALLEL, For
-from kdsl.ir.attributes import Symbol
+from kdsl.ir.attributes import AttributeValue, Symbol
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Module, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
@@ -28,6 +27,8 @@ from kdsl.passes.parallel import (
 from kdsl.target.target import Target
 
 LONGEST_NAME = 80
+MOST_NAMES = 4
+"""A joined kernel is called by the names of the first ones."""
 
 
 @dataclass(frozen=True)
@@ -61,62 +62,50 @@ class _Joiner:
         self.kernels = functions_by_name(module)
         self.uses = {name: len(found) for name, found in launches_by_kernel(module).items()}
 
-    def join_chain(self, launch: Launch, function: Op) -> bool:
+    def join_chain(self, first: Launch, function: Op) -> bool:
         """Join a launch with those that follow as long as they may be joined."""
-        changed = False
-        joined = self.join_with_next(launch, function)
-        while joined is not None:
-            changed = True
-            joined = self.join_with_next(joined, function)
-        return changed
+        chain: _Chain | None = None
+        following = _next_launch(first)
+        while following is not None and self._is_candidate(first, following):
+            if chain is None:
+                chain = _Chain(first, self.kernel(first))
+            kernel = self.kernel(following)
+            why = chain.join(following, kernel, self.max_ops)
+            names = f"{self.kernel(chain.launches[0]).sym_name} and {kernel.sym_name}"
+            if why is not None:
+                explain(function, f"{names}: not fused: {why}")
+                break
+            explain(function, f"{names}: fused")
+            following = _next_launch(following)
+        if chain is None or len(chain.launches) == 1:
+            return False
+        self.replace(chain)
+        return True
 
-    def join_with_next(self, first: Launch, function: Op) -> Launch | None:
-        second = _next_launch(first)
-        if second is None or not (is_one_program(first) and is_one_program(second)):
-            return None
-        a, b = self.kernel(first), self.kernel(second)
-        loops = parallel_loop(a), parallel_loop(b)
-        if loops[0] is None or loops[1] is None:
-            return None
-        names = f"{a.sym_name} and {b.sym_name}"
-        if len(loops[0].body) + len(loops[1].body) > self.max_ops:
-            explain(
-                function, f"{names}: not fused: the body would hold more than {self.max_ops} ops"
-            )
-            return None
-        joined, args = _both_bodies(a, b, first, second)
-        own = _own_buffers(joined, args)
-        one, other = _loops(joined)
-        group = Group(one, own)
-        why = _why_not_before(joined, one, own) or group.why_apart(other, self.max_ops)
-        if why is not None:
-            joined.drop_uses()
-            explain(function, f"{names}: not fused: {why}")
-            return None
-        group.add(other)
-        group.fuse()
-        joined.attributes["sym_name"] = self.free_name(f"{a.sym_name}.{b.sym_name}")
-        explain(function, f"{names}: fused into {joined.sym_name}")
-        return self.replace(first, second, joined, args)
-
-    def replace(self, first: Launch, second: Launch, joined: Func, args: list[Value]) -> Launch:
-        """Launch ``joined`` in the place of both; remove kernels that nobody launches any more."""
-        old = (self.kernel(first), self.kernel(second))
-        self.module.body.insert_before(old[0], joined)
-        launch = Builder.before(second).add(
-            Launch, *first.operands[:3], args, kernel=Symbol(joined.sym_name)
+    def _is_candidate(self, first: Launch, following: Launch) -> bool:
+        pair = (first, following)
+        return all(is_one_program(each) for each in pair) and all(
+            parallel_loop(self.kernel(each)) is not None for each in pair
         )
-        self.kernels[joined.sym_name] = joined
-        self.uses[joined.sym_name] = 1
-        first.erase()
-        second.erase()
+
+    def replace(self, chain: _Chain) -> None:
+        """Launch the joined kernel instead; remove kernels that nobody launches any more."""
+        old = [self.kernel(launch) for launch in chain.launches]
+        name = self.free_name(".".join(kernel.sym_name for kernel in old[:MOST_NAMES]))
+        joined = chain.finish(name)
+        self.module.body.insert_before(old[0], joined)
+        grid = chain.launches[0].operands[:3]
+        Builder.before(chain.launches[-1]).add(Launch, *grid, chain.args, kernel=Symbol(name))
+        self.kernels[name] = joined
+        self.uses[name] = 1
+        for launch in chain.launches:
+            launch.erase()
         for kernel in old:
             self.uses[kernel.sym_name] -= 1
         for kernel in dict.fromkeys(old):
             if self.uses[kernel.sym_name] == 0:
                 del self.kernels[kernel.sym_name]
                 kernel.erase()
-        return launch
 
     def kernel(self, launch: Launch) -> Func:
         assert isinstance(launch.kernel, Symbol)
@@ -141,63 +130,96 @@ def _next_launch(launch: Launch) -> Launch | None:
     return op if isinstance(op, Launch) else None
 
 
-def _both_bodies(a: Func, b: Func, first: Launch, second: Launch) -> tuple[Func, list[Value]]:
-    """Return a kernel with both bodies, loops last, and the arguments of its launch.
+class _Chain:
+    """Launches being joined, and the kernel that does what all of theirs do, loops last."""
 
-    An argument that both launches take is there once.
-    """
-    args: list[Value] = list(first.args)
-    args += [v for v in dict.fromkeys(second.args) if v not in first.args]
-    by_value = dict(zip(second.args, b.body.args, strict=True))
-    names = [p.name for p in a.body.args]
-    names += [by_value[v].name for v in args[len(names) :]]
-    joined = Func.empty("", tuple(v.type for v in args), (), tuple(names), a.loc)
-    joined.attributes[KERNEL] = None
-    lines = [*a.attributes.get(EXPLAIN, ()), *b.attributes.get(EXPLAIN, ())]  # type: ignore[misc]
-    if lines:
-        joined.attributes[EXPLAIN] = lines
-    builder = Builder(joined.body)
-    inner = dict(zip(args, joined.body.args, strict=True))
-    loops: list[Op] = []
-    for launch, kernel in ((first, a), (second, b)):
-        mapping: dict[Value, Value] = {
-            p: inner[v] for p, v in zip(kernel.body.args, launch.args, strict=True)
-        }
+    def __init__(self, launch: Launch, kernel: Func) -> None:
+        self.joined = Func.empty("", (), (), (), kernel.loc)
+        self.launches = [launch]
+        self.args: list[Value] = []
+        self.inner: dict[Value, Value] = {}
+        self.own: set[Value] = set()
+        self.loads: list[Value] = []
+        self.lines: list[AttributeValue] = []
+        self.first_loop: For | None = None
+        self.first_loop, _ = self._take(launch, kernel)
+        self.group = Group(self.first_loop, self.own)
+
+    def join(self, launch: Launch, kernel: Func, max_ops: int) -> str | None:
+        """Take another launch in; return why that cannot be, or None."""
+        before = len(self.args), len(self.loads), len(self.lines)
+        loop, copies = self._take(launch, kernel)
+        why = self._why_apart(loop, max_ops)
+        if why is not None:
+            for op in reversed(copies):
+                op.erase()
+            self._forget(*before)
+            return why
+        self.group.add(loop)
+        self.launches.append(launch)
+        return None
+
+    def _forget(self, args: int, loads: int, lines: int) -> None:
+        """Go back to so many arguments, loads and lines."""
+        for given in self.args[args:]:
+            self.own.discard(self.inner.pop(given))
+            self.joined.body.remove_argument(len(self.inner))
+        del self.args[args:], self.loads[loads:], self.lines[lines:]
+
+    def _why_apart(self, loop: For, max_ops: int) -> str | None:
+        why = self.group.why_apart(loop, max_ops)
+        if why is not None or not self.loads:
+            return why
+        written = {v for each in (*self.group.loops, loop) for v in written_buffers(each)}
+        if any(may_alias(v, w) for v in self.loads for w in written):
+            return "something is loaded before the loops that they may write"
+        return None
+
+    def _take(self, launch: Launch, kernel: Func) -> tuple[For, list[Op]]:
+        """Copy a kernel's body: the loop to the end, what prepares it before all loops."""
+        mapping = self._parameters(launch, kernel)
+        anchor = self.first_loop
+        copies: list[Op] = []
+        found: For | None = None
         for op in kernel.body:
-            if _is_parallel(op):
-                loops.append(op.clone(mapping))
-            elif not isinstance(op, Return):
-                builder.insert(op.clone(mapping))
-    for loop in loops:
-        builder.insert(loop)
-    builder.add(Return, [])
-    return joined, args
+            if isinstance(op, Return):
+                continue
+            copy = op.clone(mapping)
+            copies.append(copy)
+            if isinstance(copy, For) and PARALLEL in copy.attributes:
+                found = copy
+                self.joined.body.append(copy)
+            else:
+                self.joined.body.insert_before(anchor, copy)
+                if isinstance(copy, Load):
+                    self.loads.append(copy.source)
+        assert found is not None
+        return found, copies
 
+    def _parameters(self, launch: Launch, kernel: Func) -> dict[Value, Value]:
+        """Return what stands for a kernel's parameters; equal arguments share one."""
+        for given, parameter in zip(launch.args, kernel.body.args, strict=True):
+            if given not in self.inner:
+                self.inner[given] = self.joined.body.add_argument(given.type, parameter.name)
+                self.args.append(given)
+                if isinstance(given.op, Alloc | Alloca):
+                    self.own.add(self.inner[given])
+        lines = kernel.attributes.get(EXPLAIN)
+        if isinstance(lines, list):
+            self.lines += lines
+        return {p: self.inner[v] for p, v in zip(kernel.body.args, launch.args, strict=True)}
 
-def _own_buffers(joined: Func, args: list[Value]) -> set[Value]:
-    """Return the parameters that are buffers which the launching function made itself."""
-    pairs = zip(joined.body.args, args, strict=True)
-    return {inside for inside, given in pairs if isinstance(given.op, Alloc | Alloca)}
-
-
-def _loops(joined: Func) -> tuple[For, For]:
-    first, second = (op for op in joined.body if _is_parallel(op))
-    assert isinstance(first, For)
-    assert isinstance(second, For)
-    return first, second
-
-
-def _is_parallel(op: Op) -> bool:
-    return isinstance(op, For) and PARALLEL in op.attributes
-
-
-def _why_not_before(joined: Func, first: For, own: Collection[Value]) -> str | None:
-    """Return why what the second kernel does before its loop cannot be done before the first."""
-    written = written_buffers(first)
-    loads = [op.source for op in joined.body if isinstance(op, Load)]
-    if any(may_alias(source, v, own) for source in loads for v in written):
-        return "the second loads before its loop what the first writes"
-    return None
+    def finish(self, name: str) -> Func:
+        """Fuse the loops and return the kernel."""
+        self.group.fuse()
+        Builder(self.joined.body).add(Return, [])
+        inputs = tuple(a.type for a in self.joined.body.args)
+        self.joined.attributes["sym_name"] = name
+        self.joined.attributes["function_type"] = function_type(inputs, ())
+        self.joined.attributes[KERNEL] = None
+        if self.lines:
+            self.joined.attributes[EXPLAIN] = self.lines
+        return self.joined
 
 
 @dataclass(frozen=True)

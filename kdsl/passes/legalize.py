@@ -146,12 +146,10 @@ class _Legalizer:
         b = Builder.before(op)
         x = Lanes(b, op.x)
         if isinstance(op, arith.Extf):
-            wide = (
-                widen(x, FORMATS[source])
-                if not self._converts(source, F32)
-                else x.to(arith.Extf, F32)
-            )
-            found = wide if target is F32 else wide.to(arith.Extf, target)
+            known = self._converts(source, F32)
+            found = x.to(arith.Extf, F32) if known else widen(x, FORMATS[source])
+            if target is not F32:
+                found = found.to(arith.Extf if target is F64 else arith.Truncf, target)
         elif source is F64:
             found = narrow_odd(x).to(arith.Truncf, target)
         elif source is F32:

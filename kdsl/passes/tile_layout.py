@@ -1,8 +1,9 @@
-"""Which axis of each tile is the lane axis: contiguous in scratch and spread over a vector register.
+"""Which axis of each tile is the lane axis: contiguous in scratch, spread over a vector register.
 
-Tiles that elementwise ops, carried values and dots' accumulators tie together form a class and share the choice.
-Every op then states what each choice costs, in vector instructions, and the cheapest choice for the whole
-function wins. Dots have a third way: lanes along the inner axis, with a horizontal sum at the end.
+Tiles that elementwise ops, carried values and dots' accumulators tie together form a class and
+share the choice. Every op then states what each choice costs, in vector instructions, and the
+cheapest choice for the whole function wins. Dots have a third way: lanes along the inner axis, with
+a horizontal sum at the end.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ SCATTERED = 2
 """Instructions for each lane that is moved alone."""
 LOOP = 8
 """How much more an op inside a loop counts."""
-EXHAUSTIVE = 4096
-"""At most this many combinations are all tried; beyond, classes are improved one by one."""
+EXHAUSTIVE = 128
+"""At most this many combinations are all tried; beyond, neighbours are improved two by two."""
+ROUNDS = 8
 
 
 @dataclass(slots=True)
 class TileLayout:
-    """The choice for a function: a lane axis for each tile, a mode ("m", "n" or "k") for each dot."""
+    """The choice for a function: a lane axis for each tile; ``widest`` lanes make a full vector."""
 
     widest: int
     lanes: dict[Value, int] = field(default_factory=dict)
-    modes: dict[Op, str] = field(default_factory=dict)
 
     def width(self, extent: int) -> int:
         """Return how many lanes a vector along an axis of this size has."""
@@ -106,8 +107,7 @@ def widest_lanes(function: Op, target: Target) -> int:
 def assign_lanes(function: Op, target: Target) -> TileLayout:
     """Choose lane axes for every tile of a function."""
     layout = TileLayout(widest_lanes(function, target))
-    problem = _Problem(layout, function)
-    problem.solve()
+    _Problem(layout, function).solve()
     return layout
 
 
@@ -118,10 +118,19 @@ Cost = Callable[..., float]
 
 @dataclass(slots=True)
 class _Term:
-    """A cost that depends on the lane axes of a few classes."""
+    """A cost that depends on the lane axes of a few classes; ``known`` holds what was computed."""
 
     classes: tuple[Value, ...]
-    cost: Cost
+    costs: list[Cost]
+    known: dict[tuple[int, ...], float] = field(default_factory=dict)
+
+    def at(self, choice: dict[Value, int]) -> float:
+        """Return the cost of a choice."""
+        key = tuple([choice[c] for c in self.classes])
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = sum(cost(*key) for cost in self.costs)
+        return found
 
 
 class _Problem:
@@ -133,9 +142,10 @@ class _Problem:
         self.values: list[Value] = []
         self.ranks: dict[Value, int] = {}
         self.terms: list[_Term] = []
-        self.dots: list[tuple[Dot, float]] = []
         ops = list(_with_depth(function, 0))
-        self.weights = {r: float(LOOP**depth) for op, depth in ops for r in op.results}
+        self.weights: dict[Value, float] = {
+            r: float(LOOP**depth) for op, depth in ops for r in op.results
+        }
         for op, _ in ops:
             self.tie(op)
         for op, depth in ops:
@@ -163,7 +173,8 @@ class _Problem:
             self.union(value)
         for region in op.regions:
             for block in region.blocks:
-                self.union_each(block.args)
+                for parameter in block.args:
+                    self.union(parameter)
         if isinstance(op, For):
             for init, arg, out, y in zip(
                 op.inits, op.carried, op.results, op.yields.operands, strict=True
@@ -190,15 +201,10 @@ class _Problem:
         elif isinstance(op, Concat) or (isinstance(op, DeclaredOp) and Elementwise in op.traits):
             self.union(*op.results, *op.operands)
 
-    def union_each(self, values: list[Value] | list[object]) -> None:
-        for value in values:
-            assert isinstance(value, Value)
-            self.union(value)
-
     # --------------------------------------------------------------------------------- costs
 
     def add(self, cost: Cost, *values: Value) -> None:
-        self.terms.append(_Term(tuple(self.root(v) for v in values), cost))
+        self.terms.append(_Term(tuple(self.root(v) for v in values), [cost]))
 
     def price(self, op: Op, weight: float) -> None:
         """Add the cost of one op."""
@@ -263,7 +269,7 @@ class _Problem:
         source = tile_type(op.x)
         if source is None or source.rank < 2:
             return
-        layout, dims, shape = self.layout, op.dims, source.shape
+        dims, shape = op.dims, source.shape
 
         def cost(x: int, y: int) -> float:
             if y not in dims or shape[dims.index(y)] == 1 or dims[x] == y:
@@ -271,83 +277,104 @@ class _Problem:
             return weight * math.prod(shape) * SCATTERED
 
         self.add(cost, op.x, op.y)
-        del layout
 
     # -------------------------------------------------------------------------------- solving
 
     def solve(self) -> None:
-        """Find the cheapest lane axis for each class, then each dot's mode."""
+        """Find the cheapest lane axis for each class."""
         roots = list(dict.fromkeys(self.root(v) for v in self.values if tile_type(v) is not None))
-        kinds = {r: tile_type(r) for r in roots}
-        choices = {r: _axes(kinds[r]) for r in roots}
+        choices = {r: _axes(tile_type(r)) for r in roots}
         best = {r: choices[r][0] for r in roots}
-        free = [r for r in roots if len(choices[r]) > 1 and any(r in t.classes for t in self.terms)]
-        if math.prod(len(choices[r]) for r in free) <= EXHAUSTIVE:
-            self.try_all(free, choices, best)
-        else:
-            self.improve(free, choices, best)
+        terms = self.merged()
+        free = [r for r in roots if len(choices[r]) > 1 and any(r in t.classes for t in terms)]
+        for part in _parts(free, terms):
+            near = [t for t in terms if any(c in part for c in t.classes)]
+            if math.prod(len(choices[r]) for r in part) <= EXHAUSTIVE:
+                _try_all(part, near, choices, best)
+            else:
+                _improve(part, near, choices, best)
         for value in self.values:
             kind = tile_type(value)
             if kind is not None and kind.rank:
                 self.layout.lanes[value] = best[self.root(value)]
-        for op in [t for t in self.dots]:
-            del op
 
-    def total(self, choice: dict[Value, int]) -> float:
-        return sum(t.cost(*(choice[self.root(c)] for c in t.classes)) for t in self.terms)
+    def merged(self) -> list[_Term]:
+        """Return the terms by their classes, those of the same classes added up."""
+        found: dict[tuple[Value, ...], _Term] = {}
+        for term in self.terms:
+            classes = tuple(self.root(c) for c in term.classes)
+            here = found.setdefault(classes, _Term(classes, []))
+            here.costs += term.costs
+        return list(found.values())
 
-    def try_all(
-        self, free: list[Value], choices: dict[Value, list[int]], best: dict[Value, int]
-    ) -> None:
-        """Minimize over all combinations; independent classes are tried apart."""
-        for part in self.parts(free):
-            terms = [t for t in self.terms if any(c in part for c in t.classes)]
-            lowest, found = math.inf, tuple(best[r] for r in part)
+
+def _parts(free: list[Value], terms: list[_Term]) -> list[list[Value]]:
+    """Return the connected parts of the classes that are free to choose."""
+    group: dict[Value, list[Value]] = {r: [r] for r in free}
+    for term in terms:
+        joined = [c for c in term.classes if c in group]
+        for other in joined[1:]:
+            a, b = group[joined[0]], group[other]
+            if a is not b:
+                a.extend(b)
+                for each in b:
+                    group[each] = a
+    return list({id(g): g for g in group.values()}.values())
+
+
+def _try_all(
+    part: list[Value],
+    terms: list[_Term],
+    choices: dict[Value, list[int]],
+    best: dict[Value, int],
+) -> None:
+    """Minimize over all combinations of a few classes."""
+    lowest, found = math.inf, tuple(best[r] for r in part)
+    trial = dict(best)
+    for combination in itertools.product(*(choices[r] for r in part)):
+        trial.update(zip(part, combination, strict=True))
+        cost = sum(t.at(trial) for t in terms)
+        if cost < lowest:
+            lowest, found = cost, combination
+    best.update(zip(part, found, strict=True))
+
+
+def _improve(
+    part: list[Value],
+    terms: list[_Term],
+    choices: dict[Value, list[int]],
+    best: dict[Value, int],
+) -> None:
+    """Change one or two classes at a time while that helps."""
+    near = {r: [t for t in terms if r in t.classes] for r in part}
+    pairs: list[tuple[Value, ...]] = [(r,) for r in part]
+    for r in part:
+        others = dict.fromkeys(c for t in near[r] for c in t.classes if c in near)
+        pairs += [(r, other) for other in others if other is not r]
+    for _ in range(ROUNDS):
+        changed = False
+        for chosen in pairs:
+            touched = list({id(t): t for r in chosen for t in near[r]}.values())
             trial = dict(best)
-            for combination in itertools.product(*(choices[r] for r in part)):
-                trial.update(zip(part, combination, strict=True))
-                cost = sum(t.cost(*(trial[c] for c in t.classes)) for t in terms)
+            lowest, found = sum(t.at(trial) for t in touched), None
+            for combination in itertools.product(*(choices[r] for r in chosen)):
+                trial.update(zip(chosen, combination, strict=True))
+                cost = sum(t.at(trial) for t in touched)
                 if cost < lowest:
                     lowest, found = cost, combination
-            best.update(zip(part, found, strict=True))
-
-    def parts(self, free: list[Value]) -> list[list[Value]]:
-        """Return the connected parts of the classes that are free to choose."""
-        group: dict[Value, list[Value]] = {r: [r] for r in free}
-        for term in self.terms:
-            joined = [c for c in term.classes if c in group]
-            for other in joined[1:]:
-                a, b = group[joined[0]], group[other]
-                if a is not b:
-                    a.extend(b)
-                    for each in b:
-                        group[each] = a
-        return list({id(g): g for g in group.values()}.values())
-
-    def improve(
-        self, free: list[Value], choices: dict[Value, list[int]], best: dict[Value, int]
-    ) -> None:
-        """Change one class at a time while that helps."""
-        near = {r: [t for t in self.terms if r in t.classes] for r in free}
-        for _ in range(8):
-            changed = False
-            for r in free:
-                costs = []
-                for choice in choices[r]:
-                    trial = {**best, r: choice}
-                    costs.append(sum(t.cost(*(trial[c] for c in t.classes)) for t in near[r]))
-                found = choices[r][costs.index(min(costs))]
-                changed |= found != best[r]
-                best[r] = found
-            if not changed:
-                return
+            if found is not None:
+                changed = True
+                best.update(zip(chosen, found, strict=True))
+        if not changed:
+            return
 
 
 def _axes(kind: TensorType | None) -> list[int]:
-    """Return the axes to choose from, the last first."""
+    """Return the axes to choose from, the last first; an axis of one element is none."""
     if kind is None or kind.rank == 0:
         return [0]
-    return list(range(kind.rank - 1, -1, -1))
+    long = [a for a in range(kind.rank - 1, -1, -1) if kind.shape[a] > 1]
+    return long or [kind.rank - 1]
 
 
 def _with_depth(op: Op, depth: int) -> Iterator[tuple[Op, int]]:

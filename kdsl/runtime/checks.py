@@ -40,14 +40,18 @@ class Checked:
         self.kernel = signature.name
         self.args = signature.args
         self.dtypes = [DTYPES[a.dtype] for a in signature.args]
-        self.aligns = [max(a.align, d.itemsize) for a, d in zip(self.args, self.dtypes, strict=True)]
+        self.aligns = [
+            max(a.align, d.itemsize) for a, d in zip(self.args, self.dtypes, strict=True)
+        ]
         self.code = [(r, compile(r.text, "<relation>", "eval")) for r in signature.relations]
 
     def slots(self, values: Sequence[Any], words: list[int], keep: list[Any]) -> None:
         """Append the slots of all arguments; raise a LaunchError for the first that does not fit."""
         dims: dict[str, int] = {}
         owners: dict[str, str] = {}
-        for arg, value, dtype, align in zip(self.args, values, self.dtypes, self.aligns, strict=True):
+        for arg, value, dtype, align in zip(
+            self.args, values, self.dtypes, self.aligns, strict=True
+        ):
             if arg.kind == SCALAR:
                 word, number = scalar_word(self.kernel, arg, dtype, value)
                 words.append(word)
@@ -120,7 +124,10 @@ class Checked:
         for extent, stride in zip(reversed(view.shape), reversed(view.strides), strict=True):
             if extent != 1 and stride != step and 0 not in view.shape:
                 raise ArgumentStrideError(
-                    kernel=self.kernel, name=arg.name, wanted="contiguous elements", got=view.strides
+                    kernel=self.kernel,
+                    name=arg.name,
+                    wanted="contiguous elements",
+                    got=view.strides,
                 )
             step *= extent
 
@@ -138,7 +145,9 @@ class Checked:
     ) -> None:
         dim = arg.dims[axis]
         fixed = arg.dim_name(axis)
-        by = f"{owners.get(dim, 'an earlier argument')!r}" if isinstance(dim, str) else "declaration"
+        by = (
+            f"{owners.get(dim, 'an earlier argument')!r}" if isinstance(dim, str) else "declaration"
+        )
         raise ArgumentShapeError(
             kernel=self.kernel,
             name=arg.name,
@@ -176,16 +185,16 @@ def scalar_word(kernel: str, arg: Arg, dtype: DType, value: Any) -> tuple[int, i
         number = index(value)
     except TypeError:
         raise _wrong_scalar(kernel, arg, f"an integer ({dtype})", value) from None
-    low, high = (0, 1 << dtype.bits) if kind == "u" else (-(1 << dtype.bits - 1), 1 << dtype.bits - 1)
+    low, high = (
+        (0, 1 << dtype.bits) if kind == "u" else (-(1 << dtype.bits - 1), 1 << dtype.bits - 1)
+    )
     if not low <= number < high:
         raise ScalarRangeError(kernel=kernel, name=arg.name, got=number, dtype=dtype)
     return (number - WORD if number >= HALF_WORD else number), number
 
 
 def _wrong_scalar(kernel: str, arg: Arg, wanted: str, value: Any) -> ArgumentTypeError:
-    return ArgumentTypeError(
-        kernel=kernel, name=arg.name, wanted=wanted, got=type(value).__name__
-    )
+    return ArgumentTypeError(kernel=kernel, name=arg.name, wanted=wanted, got=type(value).__name__)
 
 
 def _float_word(kernel: str, arg: Arg, dtype: DType, value: Any) -> int:

@@ -196,7 +196,9 @@ class Launcher:
             else:
                 values.append(kernel.defaults.get(name, MISSING))
         wrong = rest or len(values) > len(names)
-        if wrong or any(v is MISSING and n not in kernel.outputs for n, v in zip(names, values, strict=False)):
+        if wrong or any(
+            v is MISSING and n not in kernel.outputs for n, v in zip(names, values, strict=False)
+        ):
             raise self._count_error(args, kwargs)
         if MISSING in consts:
             raise self._count_error(args, kwargs)
@@ -209,9 +211,7 @@ class Launcher:
         needed = [n for n, d in self.kernel.consts.items() if d is MISSING]
         listed = ", ".join([*names, *(f"{n}=" for n in needed)])
         got = ", ".join([str(len(args)), *(f"{name}=" for name in kwargs)])
-        return ArgumentCountError(
-            kernel=self.kernel.name, wanted=len(names), names=listed, got=got
-        )
+        return ArgumentCountError(kernel=self.kernel.name, wanted=len(names), names=listed, got=got)
 
     def _allocate(self, values: list[Any]) -> list[Any]:
         """Make the outputs that were left out; their dims are known from the other arguments."""
@@ -220,7 +220,9 @@ class Launcher:
         kernel = self.kernel
         made: list[Any] = []
         views = {
-            n: view_of(v) for n, v in zip(kernel.parameters, values, strict=True) if v is not MISSING
+            n: view_of(v)
+            for n, v in zip(kernel.parameters, values, strict=True)
+            if v is not MISSING
         }
         for at, (name, value) in enumerate(zip(kernel.parameters, values, strict=True)):
             if value is MISSING:

@@ -7,7 +7,7 @@ after all checks.
 
 from __future__ import annotations
 
-from kdsl.codegen.signature import PTR, SCALAR, TENSOR, Arg, Relation, Signature
+from kdsl.ir.signature import PTR, SCALAR, TENSOR, Arg, Relation, Signature
 from kdsl.errors.artifacts import ExportError
 from kdsl.serving import codes
 from kdsl.serving.dtypes import BORDERS, SCALARS, widest

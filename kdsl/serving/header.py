@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kdsl.codegen.signature import SCALAR, Arg
+from kdsl.ir.signature import SCALAR, Arg
 from kdsl.serving.checks import any_of, describe, ordinal, scalar_border
 from kdsl.serving.codes import STATUSES
 from kdsl.serving.dtypes import BORDERS

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kdsl.codegen.signature import Arg
+from kdsl.ir.signature import Arg
 from kdsl.errors.artifacts import CallError, KernelFailedError, LoadError, NoSuchEntryError
 from kdsl.serving import manifest as manifests
 from kdsl.serving.checks import describe, ordinal, scalar_border

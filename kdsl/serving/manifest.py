@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdsl.codegen.signature import Signature
+from kdsl.ir.signature import Signature
 from kdsl.errors.artifacts import (
     DamagedManifestError,
     ForeignArtifactError,

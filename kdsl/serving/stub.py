@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from kdsl.codegen.signature import SCALAR, Arg
+from kdsl.ir.signature import SCALAR, Arg
 from kdsl.serving import codes, elf
 from kdsl.serving.checks import core, describe, ordinal, scalar_border, validate
 from kdsl.serving.dtypes import BORDERS, WORD_NAMES

@@ -15,7 +15,7 @@ from kdsl.cli import building
 from kdsl.cli.__main__ import run
 from kdsl.cli.building import exports_of, jobs_of
 from kdsl.codegen.backend import Artifact
-from kdsl.codegen.signature import Arg, Signature
+from kdsl.ir.signature import Arg, Signature
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
 from kdsl.serving.library import load
 from kdsl.target.target import Target

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kdsl.cli.__main__ import run
-from kdsl.codegen.signature import Arg, Relation, Signature
+from kdsl.ir.signature import Arg, Relation, Signature
 from kdsl.serving import manifest as manifests
 from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord
 

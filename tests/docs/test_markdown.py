@@ -64,7 +64,8 @@ def run_block(block, namespace, tmp_path):
     name = f"{block.path.stem}_{block.line}.py"
     path = tmp_path / name
     path.write_text(block.code, encoding="utf-8")
-    exec(compile(block.code, str(path), "exec"), namespace)  # noqa: S102 - our own documents
+    code = compile(block.code, str(path), "exec", dont_inherit=True)
+    exec(code, namespace)  # noqa: S102 - our own documents
 
 
 def code_raised_by(block, namespace, tmp_path):

@@ -1,5 +1,8 @@
-import kdsl as kd
+# ruff: noqa: B007, S102, SIM108, SIM113, SIM201
+# The kernels' text is what is tested: plain loops, branches and mistakes.
 import numpy as np
+
+import kdsl as kd
 from kdsl import Const, Ptr, f32, i32, i64
 
 
@@ -88,7 +91,7 @@ def test_a_while_loop_carries_what_its_branches_assign(run):
 @kd.kernel
 def clamp01(x: Ptr[f32], n: i32) -> None:
     for i in kd.range(n):
-        x[i] = 0.0 if x[i] < 0.0 else 1.0 if x[i] > 1.0 else x[i]
+        x[i] = 0.0 if x[i] < 0.0 else 1.0 if x[i] > 1.0 else x[i]  # noqa: FURB136
 
 
 def test_ternaries_nest(run):

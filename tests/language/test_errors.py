@@ -1,10 +1,12 @@
+# ruff: noqa: B007, PERF401, PTH123, S102, SIM108
+# The kernels' text is what is tested: plain loops, branches and mistakes.
 """Each mistake gives its code, and carets under the user's sub-expression."""
 
-import kdsl as kd
-import kdsl.errors as errors
 import numpy as np
 import pytest
-from kdsl import Const, Ptr, Tensor, bf16, f32, i8, i32
+
+import kdsl as kd
+from kdsl import Const, Ptr, Tensor, bf16, errors, f32, i8, i32
 
 B, M, N = kd.dims("B M N")
 D = kd.const_dims("D")
@@ -119,7 +121,7 @@ def uses_with(x: Ptr[f32]) -> None:
 def for_else(x: Ptr[f32], n: i32) -> None:
     for i in kd.range(n):
         x[i] = 1.0
-    else:
+    else:  # noqa: PLW0120 - the mistake
         x[0] = 2.0
 
 
@@ -268,7 +270,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("kernel", "names", "kind", "text"), CASES, ids=lambda c: getattr(c, "name", ""))
+@pytest.mark.parametrize(
+    ("kernel", "names", "kind", "text"), CASES, ids=lambda c: getattr(c, "name", "")
+)
 def test_a_mistake_is_shown_where_it_is(error_of, kernel, names, kind, text):
     check(error_of(kernel, **names), kind, text)
 

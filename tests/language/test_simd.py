@@ -1,6 +1,7 @@
-import kdsl as kd
 import numpy as np
 import pytest
+
+import kdsl as kd
 from kdsl import SIMD, Const, Ptr, Tensor, bf16, f32, i8, i32, u8, u32
 
 M = kd.dims("M")

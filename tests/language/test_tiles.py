@@ -1,8 +1,9 @@
-import kdsl as kd
 import numpy as np
 import pytest
-from kdsl import Const, Ptr, Tensor, bf16, f32, i32
 from ml_dtypes import bfloat16
+
+import kdsl as kd
+from kdsl import Const, Ptr, Tensor, bf16, f32, i32
 
 B, H, Hkv, M, N, K, V = kd.dims("B H Hkv M N K V")
 D, E = kd.const_dims("D E")
@@ -106,7 +107,11 @@ def embed(ids: Tensor[i32, M], table: Tensor[T, V, D], out: Tensor[T, M, D]) -> 
 
 
 def test_rows_are_gathered_by_a_tile_of_ids(run):
-    table, ids, out = normal(7, 5), rng.integers(0, 7, 10, dtype=np.int32), np.zeros((10, 5), np.float32)
+    table, ids, out = (
+        normal(7, 5),
+        rng.integers(0, 7, 10, dtype=np.int32),
+        np.zeros((10, 5), np.float32),
+    )
     run(embed, ids, table, out)
     assert np.array_equal(out, table[ids])
 

@@ -10,9 +10,13 @@ def c(name, value, kind):
 
 
 def test_two_added_constants_become_one(after):
-    body = c("c", "3 : i32", "i32") + c("d", "4 : i32", "i32") + """
+    body = (
+        c("c", "3 : i32", "i32")
+        + c("d", "4 : i32", "i32")
+        + """
       %a = "arith.addi"(%x, %c) : (i32, i32) -> i32
       %y = "arith.addi"(%a, %d) : (i32, i32) -> i32"""
+    )
     filecheck(
         after("canonicalize", "%x: i32", body, "%y: i32"),
         """
@@ -25,25 +29,36 @@ def test_two_added_constants_become_one(after):
 
 def test_added_constants_wrap_around_in_vectors_too(after):
     kind = "vector<4xi32>"
-    body = c("c", f"dense<2147483647> : {kind}", kind) + c("d", f"dense<1> : {kind}", kind) + f"""
+    body = (
+        c("c", f"dense<2147483647> : {kind}", kind)
+        + c("d", f"dense<1> : {kind}", kind)
+        + f"""
       %a = "arith.addi"(%x, %c) : ({kind}, {kind}) -> {kind}
       %y = "arith.addi"(%a, %d) : ({kind}, {kind}) -> {kind}"""
+    )
     text = after("canonicalize", f"%x: {kind}", body, f"%y: {kind}")
     assert "dense<-2147483648>" in text
 
 
 def test_added_truths_are_left_alone(after):
-    body = c("t", "true", "i1") + """
+    body = (
+        c("t", "true", "i1")
+        + """
       %a = "arith.addi"(%x, %t) : (i1, i1) -> i1
       %y = "arith.addi"(%a, %t) : (i1, i1) -> i1"""
+    )
     text = after("canonicalize", "%x: i1", body, "%y: i1")
     assert text.count("arith.addi") == 2
 
 
 def test_two_factors_become_one(after):
-    body = c("c", "3 : i32", "i32") + c("d", "5 : i32", "i32") + """
+    body = (
+        c("c", "3 : i32", "i32")
+        + c("d", "5 : i32", "i32")
+        + """
       %a = "arith.muli"(%c, %x) : (i32, i32) -> i32
       %y = "arith.muli"(%d, %a) : (i32, i32) -> i32"""
+    )
     filecheck(
         after("canonicalize", "%x: i32", body, "%y: i32"),
         """
@@ -86,7 +101,9 @@ def test_adding_zero_to_a_float_stays_because_of_minus_zero(after):
     assert "arith.addf" in after("canonicalize", "%x: f32", body, "%y: f32")
 
 
-@pytest.mark.parametrize(("predicate", "holds"), [(0, "true"), (2, "false"), (3, "true"), (8, "false")])
+@pytest.mark.parametrize(
+    ("predicate", "holds"), [(0, "true"), (2, "false"), (3, "true"), (8, "false")]
+)
 def test_an_integer_compared_with_itself_is_known(after, predicate, holds):
     body = f'%y = "arith.cmpi"(%x, %x) {{predicate = {predicate} : i64}} : (i32, i32) -> i1'
     assert f"value = {holds}" in after("canonicalize", "%x: i32", body, "%y: i1")
@@ -112,9 +129,12 @@ def test_choosing_between_falsehood_and_truth_is_the_negation(after):
 
 
 def test_a_negated_condition_swaps_the_choices(after):
-    body = c("t", "true", "i1") + """
+    body = (
+        c("t", "true", "i1")
+        + """
       %n = "arith.xori"(%x, %t) : (i1, i1) -> i1
       %y = "arith.select"(%n, %a, %b) : (i1, f32, f32) -> f32"""
+    )
     text = after("canonicalize", "%x: i1, %a: f32, %b: f32", body, "%y: f32")
     filecheck(text, 'CHECK: "arith.select"(%x, %b, %a)')
     assert "arith.xori" not in text
@@ -180,13 +200,17 @@ def test_an_empty_branch_goes(after):
 
 def loop(lower, upper, step):
     bounds = c("l", f"{lower} : index", "index") + c("u", f"{upper} : index", "index")
-    return bounds + c("s", f"{step} : index", "index") + """
+    return (
+        bounds
+        + c("s", f"{step} : index", "index")
+        + """
   %y = "scf.for"(%l, %u, %s, %x) ({
   ^bb0(%i: index, %v: f32):
     %w = "memref.load"(%m, %i) : (memref<?xf32>, index) -> f32
     %z = "arith.addf"(%v, %w) : (f32, f32) -> f32
     "scf.yield"(%z) : (f32) -> ()
   }) : (index, index, index, f32) -> f32"""
+    )
 
 
 LOOP_ARGS = "%x: f32, %m: memref<?xf32>"
@@ -246,7 +270,9 @@ def test_carried_values_that_change_places_stay(after):
 
 
 def test_ops_inside_an_erased_branch_are_not_looked_at_again(after):
-    body = c("f", "false", "i1") + """
+    body = (
+        c("f", "false", "i1")
+        + """
       %p = "arith.cmpf"(%x, %x) {predicate = 2 : i64} : (f32, f32) -> i1
       "scf.if"(%f) ({
         %q = "arith.cmpf"(%x, %x) {predicate = 3 : i64} : (f32, f32) -> i1
@@ -256,4 +282,5 @@ def test_ops_inside_an_erased_branch_are_not_looked_at_again(after):
         }, {}) : (i1) -> ()
         "scf.yield"() : () -> ()
       }, {}) : (i1) -> ()"""
+    )
     assert "memref.store" not in after("canonicalize", "%x: f32, %m: memref<f32>", body)

@@ -58,7 +58,12 @@ def test_a_softmax_masks_its_padding(target: Target, shape: tuple[int, int]) -> 
 def test_attention_is_right_for_every_program(blocks: tuple[int, int]) -> None:
     module = attention(*blocks, 12, group=2)
     after = lowered(module)
-    args = [random(2, 21, 12), random(1, 21, 12, seed=1), random(1, 21, 12, seed=2), np.zeros((2, 21, 12), np.float32)]
+    args = [
+        random(2, 21, 12),
+        random(1, 21, 12, seed=1),
+        random(1, 21, 12, seed=2),
+        np.zeros((2, 21, 12), np.float32),
+    ]
     for row in range(-(-21 // blocks[0])):
         where = {"program_ids": (row, row % 2, 0), "grid": (9, 2, 1)}
         want, got = run(module, args, **where), run(after, args, **where)
@@ -67,7 +72,12 @@ def test_attention_is_right_for_every_program(blocks: tuple[int, int]) -> None:
 
 def test_attention_in_bf16_with_rope_is_right() -> None:
     q = random(2, 24, 16, dtype=BFLOAT)
-    args = [q, random(1, 24, 16, seed=1, dtype=BFLOAT), random(1, 24, 16, seed=2, dtype=BFLOAT), np.zeros_like(q)]
+    args = [
+        q,
+        random(1, 24, 16, seed=1, dtype=BFLOAT),
+        random(1, 24, 16, seed=2, dtype=BFLOAT),
+        np.zeros_like(q),
+    ]
     tables = [random(24, 8, seed=3), random(24, 8, seed=4)]
     check(attention(16, 8, 16, BF16, group=2, rope=True), args + tables)
 
@@ -93,7 +103,10 @@ def test_a_tile_that_fits_no_stack_is_an_error() -> None:
 
 
 def one_op(
-    shape: tuple[int, ...], element: ScalarType, op: Callable[[Tiles, Value], Value], out: ScalarType | None = None
+    shape: tuple[int, ...],
+    element: ScalarType,
+    op: Callable[[Tiles, Value], Value],
+    out: ScalarType | None = None,
 ) -> None:
     """Check ``op`` on a loaded tile; its result is stored."""
 
@@ -155,13 +168,19 @@ def test_reshapes(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("offset", [0, 1, 16])
 def test_slices(step: int, offset: int) -> None:
     one_op(
-        (5, 70), F32, lambda b, x: b.create(k.Slice, x, offsets=(1, offset), sizes=(3, 17), steps=(1, step))
+        (5, 70),
+        F32,
+        lambda b, x: b.create(k.Slice, x, offsets=(1, offset), sizes=(3, 17), steps=(1, step)),
     )
     one_op(
         (5, 70),
         F32,
         lambda b, x: b.create(
-            k.Slice, b.create(k.Scan, x, axis=0, kind="addf"), offsets=(0, offset), sizes=(2, 17), steps=(2, step)
+            k.Slice,
+            b.create(k.Scan, x, axis=0, kind="addf"),
+            offsets=(0, offset),
+            sizes=(2, 17),
+            steps=(2, step),
         ),
     )
 
@@ -189,13 +208,23 @@ def test_truth_values_are_kept_in_buffers() -> None:
 
 
 def test_a_masked_divisor_does_not_trap() -> None:
-    after = one_op((3, 21), I32, lambda b, x: b.create(arith.Divsi, b.full((3, 21), 7, I32), b.create(arith.Ori, x, b.full((3, 21), 1, I32))))
+    after = one_op(
+        (3, 21),
+        I32,
+        lambda b, x: b.create(
+            arith.Divsi, b.full((3, 21), 7, I32), b.create(arith.Ori, x, b.full((3, 21), 1, I32))
+        ),
+    )
     assert after is None
 
 
-@pytest.mark.parametrize("types", [(F32, F32), (BF16, F32), (F16, F16), (I8, I32), (F64, F64), (F32, F64)])
+@pytest.mark.parametrize(
+    "types", [(F32, F32), (BF16, F32), (F16, F16), (I8, I32), (F64, F64), (F32, F64)]
+)
 @pytest.mark.parametrize("sizes", [(3, 17, 5), (16, 8, 32), (1, 40, 1), (18, 2, 7), (1, 1, 1)])
-def test_dots_of_every_kind(types: tuple[ScalarType, ScalarType], sizes: tuple[int, int, int]) -> None:
+def test_dots_of_every_kind(
+    types: tuple[ScalarType, ScalarType], sizes: tuple[int, int, int]
+) -> None:
     (operand, wide), (m, depth, n) = types, sizes
 
     def body(b: Tiles, x: Value, y: Value, z: Value) -> None:
@@ -204,7 +233,10 @@ def test_dots_of_every_kind(types: tuple[ScalarType, ScalarType], sizes: tuple[i
         b.store(b.dot(first, second, start), z, [0, 0])
 
     module = program([buffer(2, operand), buffer(2, operand), buffer(2, wide)], body)
-    args = [(random(*s, seed=i) * 3).astype(t.numpy) for i, (s, t) in enumerate((((m, depth), operand), ((depth, n), operand), ((m, n), wide)))]
+    args = [
+        (random(*s, seed=i) * 3).astype(t.numpy)
+        for i, (s, t) in enumerate((((m, depth), operand), ((depth, n), operand), ((m, n), wide)))
+    ]
     for target in TARGETS:
         check(module, args, target)
 
@@ -213,12 +245,20 @@ def test_dots_of_transposes_take_any_combination() -> None:
     for left in (False, True):
         for right in (False, True):
 
-            def body(b: Tiles, x: Value, y: Value, z: Value, left: bool = left, right: bool = right) -> None:
+            def body(
+                b: Tiles, x: Value, y: Value, z: Value, left: bool = left, right: bool = right
+            ) -> None:
                 a = b.load(x, [0, 0], (18, 6) if left else (6, 18))
                 c = b.load(y, [0, 0], (9, 18) if right else (18, 9))
-                b.store(b.dot(b.transpose(a) if left else a, b.transpose(c) if right else c), z, [0, 0])
+                b.store(
+                    b.dot(b.transpose(a) if left else a, b.transpose(c) if right else c), z, [0, 0]
+                )
 
-            args = [random(*((18, 6) if left else (6, 18))), random(*((9, 18) if right else (18, 9))), random(6, 9)]
+            args = [
+                random(*((18, 6) if left else (6, 18))),
+                random(*((9, 18) if right else (18, 9))),
+                random(6, 9),
+            ]
             check(program([buffer(2)] * 3, body), args)
 
 
@@ -233,7 +273,9 @@ def test_a_gather_and_a_scatter() -> None:
         b.add(k.Scatter, value, y, keep, where, kind="addf")
 
     module = program([buffer(2), buffer(1, I32), buffer(2)], body)
-    check(module, [random(9, 18), np.array([3, 1, 8, 0, 5], np.int32), np.zeros((9, 18), np.float32)])
+    check(
+        module, [random(9, 18), np.array([3, 1, 8, 0, 5], np.int32), np.zeros((9, 18), np.float32)]
+    )
 
 
 def test_a_table_of_constants() -> None:
@@ -254,7 +296,12 @@ def test_a_table_of_constants() -> None:
 def test_windows_that_leave_the_buffer_read_zero_and_write_nothing(offset: int, step: int) -> None:
     def body(b: Tiles, x: Value, y: Value) -> None:
         tile = b.load(x, [offset, offset], (4, 18), steps=(step, step))
-        b.store(b.create(arith.Addf, tile, b.full((4, 18), 1.0)), y, [offset, offset], steps=(step, step))
+        b.store(
+            b.create(arith.Addf, tile, b.full((4, 18), 1.0)),
+            y,
+            [offset, offset],
+            steps=(step, step),
+        )
 
     check(program([buffer(2)] * 2, body), [random(11, 21), random(11, 21, seed=1)])
 
@@ -370,12 +417,19 @@ def test_branches_hand_over_tiles(chosen: int) -> None:
     def body(b: Tiles, x: Value, y: Value, flag: Value) -> None:
         tile = b.load(x, [0, 0], (3, 18))
         kinds = [tile.type, F32]
-        choice = b.add(If, b.create(arith.Cmpi, flag, b.index(0), predicate=0), types=kinds, regions=[Region([Block()]), Region([Block()])])
+        choice = b.add(
+            If,
+            b.create(arith.Cmpi, flag, b.index(0), predicate=0),
+            types=kinds,
+            regions=[Region([Block()]), Region([Block()])],
+        )
         then, other = Tiles(choice.regions[0].block), Tiles(choice.regions[1].block)
         squared = then.create(arith.Mulf, tile, tile)
         then.add(Yield, [squared, then.reduce(then.reduce(squared, 0, "addf"), 0, "addf")])
         other.add(Yield, [tile, other.number(2.0, F32)])
-        b.store(b.create(arith.Addf, choice.results[0], b.spread(choice.results[1], (3, 18))), y, [0, 0])
+        b.store(
+            b.create(arith.Addf, choice.results[0], b.spread(choice.results[1], (3, 18))), y, [0, 0]
+        )
 
     check(program([buffer(2), buffer(2), INDEX], body), [random(3, 18), random(3, 18), chosen])
 
@@ -386,7 +440,12 @@ def test_a_while_carries_tiles() -> None:
     def body(b: Tiles, x: Value, y: Value) -> None:
         tile = b.load(x, [0, 0], (3, 18))
         before, after = Block([tile.type, INDEX]), Block([tile.type, INDEX])
-        loop = b.add(While, [tile, b.index(0)], types=[tile.type, INDEX], regions=[Region([before]), Region([after])])
+        loop = b.add(
+            While,
+            [tile, b.index(0)],
+            types=[tile.type, INDEX],
+            regions=[Region([before]), Region([after])],
+        )
         first, second = Tiles(before), Tiles(after)
         go = first.create(arith.Cmpi, before.args[1], first.index(3), predicate=arith.CMPI["slt"])
         first.add(Condition, go, [first.create(arith.Negf, before.args[0]), before.args[1]])
@@ -407,7 +466,11 @@ def test_a_tile_from_outside_is_kept_for_a_loop() -> None:
         b.store(b.loop(b.index(4), [b.full((3, 18), 0.0)], step)[0], y, [0, 0])
 
     after = check(program([buffer(2)] * 2, body), [random(3, 18), random(3, 18)])
-    loops = [op for op in after.walk() if op.name == "scf.for" and any(o.name == "arith.addf" for o in op.walk())]
+    loops = [
+        op
+        for op in after.walk()
+        if op.name == "scf.for" and any(o.name == "arith.addf" for o in op.walk())
+    ]
     assert not any(op.name == "math.exp" for op in loops[0].walk())
 
 
@@ -451,7 +514,9 @@ class Random:
         if choice == 0:
             self.load()
         elif choice == 1:
-            self.tiles.append(b.create([arith.Addf, arith.Subf, arith.Maximumf][self.number(0, 2)], x, x))
+            self.tiles.append(
+                b.create([arith.Addf, arith.Subf, arith.Maximumf][self.number(0, 2)], x, x)
+            )
         elif choice == 2:
             half = b.create(arith.Mulf, x, b.full(shape, 0.5))
             self.tiles.append(b.create(math.Tanh, half))
@@ -473,7 +538,11 @@ class Random:
             axis = self.number(0, rank - 1)
             self.tiles.append(b.create(k.Concat, [x, b.create(arith.Negf, x)], axis=axis))
         elif choice == 7 and rank == 2:
-            other = b.transpose(x) if self.number(0, 1) else b.load(self.source, [0, 0], (shape[1], self.shape(1)[0]))
+            other = (
+                b.transpose(x)
+                if self.number(0, 1)
+                else b.load(self.source, [0, 0], (shape[1], self.shape(1)[0]))
+            )
             product = b.dot(x, other)
             self.tiles.append(b.create(arith.Mulf, product, b.full(product.type.shape, 1 / 16)))  # type: ignore[attr-defined]
         elif choice == 8:
@@ -525,7 +594,9 @@ def test_random_programs_keep_their_meaning(data: st.DataObject) -> None:
         for y in ys:
             value = made.pick()
             rank = value.type.rank  # type: ignore[attr-defined]
-            b.store(value, y, [0, made.number(-1, 2)], dims=(0, 1) if rank == 2 else (1,)) if rank <= 2 else None
+            b.store(
+                value, y, [0, made.number(-1, 2)], dims=(0, 1) if rank == 2 else (1,)
+            ) if rank <= 2 else None
         outputs.append(())
 
     module = program([buffer(2), buffer(2), buffer(2)], body)

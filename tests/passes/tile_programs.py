@@ -33,7 +33,11 @@ from kdsl.passes.tile_to_loops import TileToLoops
 from kdsl.target.features import Features
 from kdsl.target.target import Target
 
-AVX512 = Target("generic", "avx512", Features(vector_bits=512, vector_registers=32, fma=True, masked_memory=True))
+AVX512 = Target(
+    "generic",
+    "avx512",
+    Features(vector_bits=512, vector_registers=32, fma=True, masked_memory=True),
+)
 AVX2 = Target("generic", "avx2", Features(vector_bits=256, vector_registers=16, fma=True))
 SSE = Target("generic", "sse", Features(vector_bits=128, vector_registers=16))
 
@@ -78,7 +82,9 @@ class Tiles(Builder):
         dims, steps, indices = self._window(buffer, offsets, shape, dims, steps, stops)
         self.add(k.StoreTile, value, buffer, indices, dims=dims, steps=steps)
 
-    def _window(self, buffer: Value, offsets: Any, shape: Any, dims: Any, steps: Any, stops: Any) -> Any:
+    def _window(
+        self, buffer: Value, offsets: Any, shape: Any, dims: Any, steps: Any, stops: Any
+    ) -> Any:
         rank = buffer.type.rank  # type: ignore[attr-defined]
         dims = tuple(range(rank - len(shape), rank)) if dims is None else tuple(dims)
         steps = (1,) * len(shape) if steps is None else tuple(steps)
@@ -160,7 +166,9 @@ def run(module: Module, args: Sequence[Any], **where: Any) -> list[Any]:
     return copies
 
 
-def check(module: Module, args: Sequence[Any], target: Target = AVX512, tolerance: float = 2e-5) -> Module:
+def check(
+    module: Module, args: Sequence[Any], target: Target = AVX512, tolerance: float = 2e-5
+) -> Module:
     """Assert that lowering keeps what a program computes; return the lowered module."""
     after = lowered(module, target)
     for want, got in zip(run(module, args), run(after, args), strict=True):
@@ -227,7 +235,13 @@ def softmax(rows: int, columns: int, element: ScalarType = F32) -> Module:
 
 
 def attention(
-    rows: int, keys: int, size: int, element: ScalarType = F32, *, group: int = 1, rope: bool = False
+    rows: int,
+    keys: int,
+    size: int,
+    element: ScalarType = F32,
+    *,
+    group: int = 1,
+    rope: bool = False,
 ) -> Module:
     """Causal attention over [H, S, D] with ``group`` query heads for each key head.
 
@@ -256,24 +270,31 @@ def attention(
             s = c.dot(x, kt)
             col = c.create(arith.Addi, c.spread(at, (keys,)), c.iota(keys))
             keep = c.create(
-                arith.Cmpi, c.spread(row, shape, (0,)), c.spread(col, shape, (1,)), predicate=arith.CMPI["sge"]
+                arith.Cmpi,
+                c.spread(row, shape, (0,)),
+                c.spread(col, shape, (1,)),
+                predicate=arith.CMPI["sge"],
             )
             keep = c.create(
                 arith.Andi, keep, c.less(c.spread(col, shape, (1,)), c.spread(length, shape))
             )
             s = c.create(arith.Select, keep, s, c.full(shape, -np.inf))
             higher = c.create(arith.Maximumf, top, c.reduce(s, 1, "maximumf"))
-            is_low = c.create(arith.Cmpf, higher, c.full((rows,), -np.inf), predicate=arith.CMPF["oeq"])
+            is_low = c.create(
+                arith.Cmpf, higher, c.full((rows,), -np.inf), predicate=arith.CMPF["oeq"]
+            )
             base = c.create(arith.Select, is_low, c.full((rows,), 0.0), higher)
             p = c.create(math.Exp2, c.create(arith.Subf, s, c.spread(base, shape, (0,))))
             shrink = c.create(math.Exp2, c.create(arith.Subf, top, base))
-            total = c.create(arith.Addf, c.create(arith.Mulf, total, shrink), c.reduce(p, 1, "addf"))
+            total = c.create(
+                arith.Addf, c.create(arith.Mulf, total, shrink), c.reduce(p, 1, "addf")
+            )
             acc = c.create(arith.Mulf, acc, c.spread(shrink, (rows, size), (0,)))
             vt = c.load(v, [key_head, at, 0], (keys, size))
             return [higher, total, c.dot(c.to(p, element), vt, acc)]
 
         inits = [b.full((rows,), -np.inf), b.full((rows,), 0.0), b.full((rows, size), 0.0)]
-        top, total, acc = b.loop(count, inits, step)
+        _, total, acc = b.loop(count, inits, step)
         inverse = b.create(arith.Divf, b.full((rows,), 1.0), total)
         good = b.create(arith.Cmpf, total, b.full((rows,), 0.0), predicate=arith.CMPF["ogt"])
         inverse = b.create(arith.Select, good, inverse, b.full((rows,), 0.0))
@@ -298,4 +319,19 @@ def rotated(b: Tiles, x: Value, start: Value, cos: Value, sin: Value) -> Value:
     return b.create(k.Concat, [first, second], axis=1)
 
 
-__all__ = ["AVX2", "AVX512", "I1", "SSE", "Tiles", "attention", "buffer", "check", "lowered", "matmul", "program", "random", "run", "softmax"]
+__all__ = [
+    "AVX2",
+    "AVX512",
+    "I1",
+    "SSE",
+    "Tiles",
+    "attention",
+    "buffer",
+    "check",
+    "lowered",
+    "matmul",
+    "program",
+    "random",
+    "run",
+    "softmax",
+]

@@ -7,7 +7,7 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
-from kdsl.codegen.signature import Arg, Relation, Signature
+from kdsl.ir.signature import Arg, Relation, Signature
 from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord
 from kdsl.serving.package import build_shared_object, manifest_of
 from kdsl_cpu.runtime_ir import pool_ir

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from kdsl.codegen.signature import Arg, Relation, Signature
+from kdsl.ir.signature import Arg, Relation, Signature
 
 SIGNATURE = Signature(
     "rope",

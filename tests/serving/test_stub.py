@@ -11,7 +11,7 @@ import sample
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kdsl.codegen.signature import Arg, Relation, Signature
+from kdsl.ir.signature import Arg, Relation, Signature
 from kdsl.errors.artifacts import ExportError
 from kdsl.serving.irtext import Function, Strings
 from kdsl.serving.manifest import Entry, Manifest, Specialization

@@ -138,7 +138,7 @@ def _extent(nest_or_builder: Builder, index: Any, op: Access, dim: int) -> Value
 
 
 def is_always_inside(op: Access, axis: int) -> bool:
-    """Return whether an axis of a tile lies inside its buffer whatever the sizes are at run time."""
+    """Return whether an axis of a tile lies inside its buffer whatever the sizes are."""
     dim = op.dims[axis]
     extent = memory_of(op).type.shape[dim]  # type: ignore[attr-defined]
     first, stop = constant_of(op.offsets[dim]), _known_stop(op, axis, extent)
@@ -212,7 +212,7 @@ class Place:
         return self.nest.at(self.level)
 
     def rows_inside(self, skipped: int | None) -> Value | None:
-        """Return whether the position is inside along every axis but ``skipped``; None for always."""
+        """Return whether it is inside along every axis but ``skipped``; None for always."""
         found: Value | None = None
         for axis in range(len(self.op.dims)):
             if axis == skipped or is_always_inside(self.op, axis):

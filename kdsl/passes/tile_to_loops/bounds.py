@@ -1,6 +1,7 @@
 """When is a mask true everywhere? Bounds of integer tiles, as scalars before the nest.
 
-A block of keys that lies wholly before the queries needs no mask; whether it does is one comparison of scalars.
+A block of keys that lies wholly before the queries needs no mask; whether it does is one comparison
+of scalars.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Masks:
         if isinstance(op, Transpose | Reshape):
             return self.holds(op.x)
         if isinstance(op, Constant) and isinstance(op.value, Dense) and bool(op.value.array.all()):
-            return self.space.constant(True, element_type(mask.type))  # noqa: FBT003
+            return self.space.constant(True, element_type(mask.type))
         return None
 
     def _ordered(self, op: Cmpi) -> Value | None:

@@ -70,7 +70,7 @@ def neutral(kind: str, element: ScalarType) -> Any:
 
 def combine(b: Builder, kind: str, x: Value, y: Value) -> Value:
     """Combine two values lane by lane."""
-    flags = {"fastmath": Opaque(CONTRACT)} if kind in ("addf", "mulf") else {}
+    flags: dict[str, Any] = {"fastmath": Opaque(CONTRACT)} if kind in ("addf", "mulf") else {}
     made = b.create(COMBINERS[kind], x, y, **flags)
     assert isinstance(made, Value)
     return made
@@ -80,7 +80,7 @@ def horizontal(b: Builder, kind: str, x: Value) -> Value:
     """Combine all lanes of a vector; a scalar stays."""
     if not isinstance(x.type, VectorType):
         return x
-    flags = {"fastmath": REASSOCIATE} if kind in ("addf", "mulf") else {}
+    flags: dict[str, Any] = {"fastmath": REASSOCIATE} if kind in ("addf", "mulf") else {}
     made = b.create(Reduction, x, kind=Opaque(reduction_kind(HORIZONTAL[kind])), **flags)
     assert isinstance(made, Value)
     return made

@@ -22,8 +22,8 @@ from kdsl.passes.tile_to_loops.combine import combine, horizontal, neutral
 from kdsl.passes.tile_to_loops.nest import ORIGIN, Coord, Coords, Nest
 from kdsl.passes.tile_to_loops.plan import Plan, is_tile
 from kdsl.passes.tile_to_loops.pull import Puller
-from kdsl.passes.tile_to_loops.schedule import Group, Task
 from kdsl.passes.tile_to_loops.scratch import Scratch, Workspace
+from kdsl.passes.tile_to_loops.tasks import Group, Task
 from kdsl.passes.tile_to_loops.turn import turn_block
 
 TURNED = 4
@@ -181,7 +181,7 @@ class _Emitter:
             found = self.nest.spread(*pull(task.value, coords, self.lane))[0]
             if task.kind == "reduce":
                 combined.append(found)
-            else:
+            elif not task.is_silent:
                 writes.append((task, found))
         for task, value in writes:
             self.write(task, coords, self.lane, value)
@@ -350,4 +350,3 @@ class _Emitter:
                 at = list(coords)
                 at[lane] = at[lane].plus(i)
                 self.write(task, tuple(at), rows, column)
-

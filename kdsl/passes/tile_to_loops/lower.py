@@ -9,6 +9,7 @@ from kdsl.dialects.scf import Condition, For, If, While, Yield
 from kdsl.errors import TileShapeError
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Block, Module, Op, Region, Value
+from kdsl.ir.location import Location
 from kdsl.ir.types import TensorType
 from kdsl.passes.explain import explain
 from kdsl.passes.manager import Pass
@@ -18,9 +19,9 @@ from kdsl.passes.tile_to_loops.irregular import emit_scan, emit_scatter
 from kdsl.passes.tile_to_loops.micro import emit_dot
 from kdsl.passes.tile_to_loops.normalize import normalize
 from kdsl.passes.tile_to_loops.plan import Plan, is_tile, is_tile_op
-from kdsl.passes.tile_to_loops.schedule import ConflictError, Group, Scheduler, pack_task
-from kdsl.passes.tile_to_loops.schedule import Region as Program
+from kdsl.passes.tile_to_loops.schedule import ConflictError, Scheduler
 from kdsl.passes.tile_to_loops.scratch import Workspace
+from kdsl.passes.tile_to_loops.tasks import Group, Program, pack_task
 from kdsl.target.target import Target
 
 
@@ -75,10 +76,9 @@ def _plan(function: Op, layout: TileLayout) -> tuple[Plan, dict[Block, Program]]
         try:
             scheduler.run(function.body)
         except ConflictError as conflict:
-            assert conflict.value not in kept
             kept.add(conflict.value)
             continue
-        return plan, scheduler.regions
+        return plan, scheduler.programs
 
 
 class _Lowering:
@@ -123,8 +123,9 @@ class _Lowering:
     def group(self, group: Group, b: Builder) -> None:
         op = group.first.op
         if isinstance(op, Dot) and group.first.kind == "dot":
-            def pack(load: LoadTile) -> None:
-                emit_group(self.plan, self.space, b, Group([pack_task(self.plan, load)]))
+
+            def pack(value: Value, load: LoadTile) -> None:
+                emit_group(self.plan, self.space, b, Group([pack_task(self.plan, value, load)]))
 
             text = emit_dot(self.plan, self.space, b, op, self.registers, pack)
             explain(self.plan.function, text)
@@ -169,7 +170,7 @@ class _Lowering:
         return made
 
 
-def _location(group: Group) -> object:
+def _location(group: Group) -> Location | None:
     op = group.first.op if group.first.op is not None else group.first.value.op
     return None if op is None else op.loc
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 from kdsl.dialects.arith import CONTRACT, Addi, Andi, Muli, Select
@@ -29,7 +30,7 @@ LATENCY = 8
 MOST_ROWS = 16
 MOST_VECTORS = 4
 STEPS = 1
-"""Steps along the inner axis for each turn of its loop: more gain nothing, the units are busy already."""
+"""Steps along the inner axis for each turn of its loop: the units are busy already."""
 
 
 def accumulators(registers: int) -> int:
@@ -37,6 +38,13 @@ def accumulators(registers: int) -> int:
     return registers // 2 if registers >= 32 else registers * 3 // 4
 
 
+Direct = dict[Value, LoadTile]
+"""Operands that are read in place, and the loads that they come from."""
+Pack = Callable[[Value, LoadTile], None]
+"""Writes the copying of an operand into its buffer."""
+
+
+@cache
 def register_tile(others: int, vectors: int, registers: int) -> tuple[int, int]:
     """Choose how many rows and vectors of accumulators to hold: least cost for the whole tile."""
     best, found = float("inf"), (1, 1)
@@ -65,16 +73,14 @@ def _step_cost(rows: int, vectors: int) -> float:
     return max(rows * vectors, LATENCY) + VECTOR_LOAD * vectors + SCALAR_LOAD * rows
 
 
-def emit_dot(
-    plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int, pack: Callable[[LoadTile], None]
-) -> str:
+def emit_dot(plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int, pack: Pack) -> str:
     """Write a dot's nest; return how, for ``kernel.explain()``.
 
     Operands that may be read in place are, when they lie inside; else ``pack`` copies them first.
     """
-    direct = plan.direct.get(op, [])
+    direct = plan.direct.get(op, {})
     condition: Value | None = None
-    for load in direct:
+    for load in direct.values():
         inside = interior_condition(b, space.index, load)
         if inside is not None:
             condition = inside if condition is None else b.create(Andi, condition, inside)
@@ -86,16 +92,14 @@ def emit_dot(
         text = _emit(plan, space, b, op, registers, direct)
         b.add(Yield, [])
     with b.at(choice.else_block):
-        for load in direct:
-            pack(load)
-        _emit(plan, space, b, op, registers, [])
+        for value, load in direct.items():
+            pack(value, load)
+        _emit(plan, space, b, op, registers, {})
         b.add(Yield, [])
     return f"{text}, {len(direct)} operands read in place"
 
 
-def _emit(
-    plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int, direct: list[LoadTile]
-) -> str:
+def _emit(plan: Plan, space: Workspace, b: Builder, op: Dot, registers: int, direct: Direct) -> str:
     mode = plan.modes[op]
     m, k = op.a.type.shape
     n = op.b.type.shape[1]
@@ -114,14 +118,14 @@ class _Micro:
         b: Builder,
         op: Dot,
         registers: int,
-        direct: list[LoadTile],
+        direct: Direct,
         width: int,
     ) -> None:
         self.plan = plan
         self.op = op
         self.registers = registers
         self.nest = Nest(space, b, width)
-        self.nest.inside = direct
+        self.nest.inside = list(direct.values())
         self.puller = Puller(plan, self.nest, direct=direct)
         self.element = element_type(op.y.type)
 
@@ -153,7 +157,7 @@ class _Outer(_Micro):
         b: Builder,
         op: Dot,
         registers: int,
-        direct: list[LoadTile],
+        direct: Direct,
         mode: str,
     ) -> None:
         lane = 0 if mode == "m" else 1
@@ -165,16 +169,25 @@ class _Outer(_Micro):
     def run(self, m: int, n: int, k: int) -> str:
         width = self.nest.width
         extent, others = (m, n) if self.mode == "m" else (n, m)
-        vectors = -(-extent // width)
-        rows, abreast = register_tile(others, vectors, self.registers)
+        vectors, rest = divmod(extent, width)
+        rows, abreast = register_tile(others, max(vectors, 1), self.registers)
         for start, stop, size in self.segments(vectors, abreast):
-            lanes = self.nest.open(start * width, stop * width, size * width)
-            for low, high, count in self.segments(others, rows):
-                other = self.nest.open(low, high, count)
-                self.tile(lanes.at, size, other.at, count, k)
-                self.nest.close(other)
-            self.nest.close(lanes)
+            self.panel(start * width, stop * width, size, others, rows, k)
+        if rest:
+            self.nest.count = rest
+            rows, _ = register_tile(others, 1, self.registers)
+            self.panel(vectors * width, extent, 1, others, rows, k)
+            self.nest.count = width
         return f"dot {m}x{n}x{k}: {rows} x {abreast} registers of {width} lanes"
+
+    def panel(self, start: int, stop: int, size: int, others: int, rows: int, k: int) -> None:
+        """Write the tiles of all rows for panels of ``size`` vectors."""
+        lanes = self.nest.open(start, stop, size * self.nest.width)
+        for low, high, count in self.segments(others, rows):
+            other = self.nest.open(low, high, count)
+            self.tile(lanes.at, size, other.at, count, k)
+            self.nest.close(other)
+        self.nest.close(lanes)
 
     def coords(self, lane: Coord, other: Coord) -> Coords:
         return (lane, other) if self.mode == "m" else (other, lane)
@@ -229,7 +242,7 @@ class _Inner(_Micro):
         b: Builder,
         op: Dot,
         registers: int,
-        direct: list[LoadTile],
+        direct: Direct,
     ) -> None:
         width = plan.layout.width(op.a.type.shape[1])
         super().__init__(plan, space, b, op, registers, direct, width)
@@ -243,7 +256,8 @@ class _Inner(_Micro):
                 self.tile(row.at, count, column.at, size, k)
                 self.nest.close(row)
             self.nest.close(column)
-        return f"dot {m}x{n}x{k}: {rows} x {columns} registers of {self.nest.width} lanes, summed at the end"
+        held = f"{rows} x {columns} registers of {self.nest.width} lanes"
+        return f"dot {m}x{n}x{k}: {held}, summed at the end"
 
     def tile(self, row: Coord, rows: int, column: Coord, columns: int, k: int) -> None:
         nest, op = self.nest, self.op
@@ -271,7 +285,10 @@ class _Inner(_Micro):
         self, sums: list[Value], row: Coord, rows: int, column: Coord, columns: int, k: Coord
     ) -> list[Value]:
         a_lane, b_lane = dot_demands("k")
-        a = [self.real(self.puller.vector(self.op.a, (row.plus(r), k), a_lane)[0]) for r in range(rows)]
+        a = [
+            self.real(self.puller.vector(self.op.a, (row.plus(r), k), a_lane)[0])
+            for r in range(rows)
+        ]
         found = list(sums)
         for c in range(columns):
             y = self.real(self.puller.vector(self.op.b, (k, column.plus(c)), b_lane)[0])

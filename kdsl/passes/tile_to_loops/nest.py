@@ -1,7 +1,8 @@
 """A loop nest under construction: where each op goes so that it runs as seldom as possible.
 
-Level 0 is the place before the outermost loop; each open loop adds a level. A coordinate knows the level at
-which it is defined, so an op that depends on outer coordinates alone is put before the inner loop.
+Level 0 is the place before the outermost loop; each open loop adds a level. A coordinate knows the
+level at which it is defined, so an op that depends on outer coordinates alone is put before the
+inner loop.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Level:
 
 @dataclass(slots=True)
 class Loop:
-    """An open loop: ``at`` is its counter, ``carried`` its carried values; ``op`` is None for one turn."""
+    """An open loop: its counter and carried values; ``op`` is None for a single turn."""
 
     op: For | None
     at: Coord
@@ -56,8 +57,8 @@ class Loop:
 class Nest:
     """The levels of a nest. ``width`` lanes to a vector, of which the first ``count`` are real.
 
-    ``interior`` says that all memory tiles read or written here lie inside their buffers; ``inside`` lists
-    those that do when not all do.
+    ``interior`` says that all memory tiles read or written here lie inside their buffers;
+    ``inside`` lists those that do when not all do.
     """
 
     def __init__(

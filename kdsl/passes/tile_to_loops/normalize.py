@@ -1,11 +1,11 @@
-"""Fewer kinds of tile ops: dots and reductions in the type they accumulate in, stores of concatenations split."""
+"""Fewer kinds of tile ops: sums in the type they are kept in, concatenations stored by parts."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from kdsl.dialects.arith import Addi, Extf, Extsi, Extui, Truncf, Trunci, index_constant
-from kdsl.dialects.kdsl import Concat, Dot, Reduce, Scan, StoreTile
+from kdsl.dialects.kdsl import Concat, Dot, Reduce, Scan, StoreTile, Transpose
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Op, Value
 from kdsl.ir.types import F32, I1, ScalarType, Type, element_type, like
@@ -31,6 +31,11 @@ def converted(b: Builder, value: Value, element: ScalarType) -> Value:
     source = element_type(value.type)
     if source is element:
         return value
+    if isinstance(value.op, Transpose):
+        turned = converted(b, value.op.x, element)
+        found = b.create(Transpose, turned, permutation=value.op.permutation)
+        assert isinstance(found, Value)
+        return found
     kind: type[Any]
     if element.kind == "f":
         kind = Extf if source.bits < element.bits else Truncf
@@ -67,7 +72,8 @@ def _widen_combination(op: Reduce | Scan) -> None:
     if not _is_small_float(element):
         return
     b = Builder.before(op)
-    made = b.create(type(op), converted(b, op.x, F32), **op.attributes)
+    attributes: dict[str, Any] = dict(op.attributes)
+    made = b.create(type(op), converted(b, op.x, F32), **attributes)
     op.replace_by(converted(b, made, element))
 
 

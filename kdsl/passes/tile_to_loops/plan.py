@@ -1,4 +1,4 @@
-"""Which tiles get a scratch buffer, with which lane axes; everything else is computed where it is read."""
+"""Which tiles get a scratch buffer, and its lane axes; others are computed where they are read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kdsl.dialects.arith import (
     Divf,
     Divsi,
     Divui,
+    Extf,
     Floordivsi,
     Remf,
     Remsi,
@@ -35,11 +36,14 @@ HEAVY = (
 CHEAP = (math_dialect.Absf, math_dialect.Floor, math_dialect.Ceil, math_dialect.Trunc)
 RECOMPUTED = 6
 """A light expression of at most this many ops is computed again for each reader."""
+FEW = 8
+"""With at most this many rows (or columns), a dot reads its other operand once."""
 RECOMPUTED_INSIDE = 3
 """The same for a reader inside a loop that the expression is outside of."""
 
 
 def is_tile(value: Value) -> bool:
+    """Return whether a value is a tile."""
     return isinstance(value.type, TensorType)
 
 
@@ -65,7 +69,9 @@ class Plan:
         self.function = function
         self.layout = layout
         self.ops = list(function.walk())[1:]
-        self.modes: dict[Op, str] = {op: dot_mode(layout, op) for op in self.ops if isinstance(op, Dot)}
+        self.modes: dict[Op, str] = {
+            op: dot_mode(layout, op) for op in self.ops if isinstance(op, Dot)
+        }
         self.demands: dict[Value, set[int]] = {}
         self.stored: set[Value] = set()
         self.homes: dict[Value, Scratch] = {}
@@ -73,7 +79,7 @@ class Plan:
         self._forced: set[Value] = set(kept)
         self._costs: dict[Value, tuple[int, bool, bool]] = {}
         self._note_demands()
-        self.direct = self._direct_loads(kept)
+        self.direct = self._direct_operands(kept)
         self._force()
         for op in self.ops:
             for r in op.results:
@@ -154,33 +160,40 @@ class Plan:
             if any(not self._is_dot_read(user, value) for user in value.users):
                 self._home_needed.add(value)
 
-    def _direct_loads(self, kept: set[Value]) -> dict[Op, list[LoadTile]]:
+    def _direct_operands(self, kept: set[Value]) -> dict[Op, dict[Value, LoadTile]]:
         """Find the operands that dots may read where they are in memory, when all inside."""
-        found: dict[Op, list[LoadTile]] = {}
+        found: dict[Op, dict[Value, LoadTile]] = {}
         for op, mode in self.modes.items():
             assert isinstance(op, Dot)
-            for operand, lane in zip((op.a, op.b), dot_demands(mode), strict=True):
-                base, axes = strip_transposes(operand)
-                load = base.op
-                if not isinstance(load, LoadTile) or base in kept or load.parent is not op.parent:
+            for which, lane in enumerate(dot_demands(mode)):
+                base, axes = strip_transposes(op.operands[which])
+                load = self._load_of(base, once=_is_read_once(op, mode, which))
+                if load is None or load.y in kept or load.parent is not op.parent:
                     continue
                 unit = unit_axis(load)
                 suits = unit is not None and (lane is None or axes[lane] == unit)
-                if lane is not None and mode != "k":
-                    extent = load.y.type.shape[axes[lane]]
-                    suits &= extent % self.layout.width(extent) == 0
-                if suits and all(self._is_dot_read(user, base) for user in base.users):
-                    found.setdefault(op, []).append(load)
-        dots = {id(x) for loads in found.values() for x in loads}
-        for load in [x for loads in found.values() for x in loads]:
-            readers = [op for op in self.modes if load in found.get(op, ())]
-            if len(readers) != _dot_readers(load.y):
-                dots.discard(id(load))
-        return {op: [x for x in loads if id(x) in dots] for op, loads in found.items()}
+                if suits and self._only_dot_reads(base, op):
+                    found.setdefault(op, {})[base] = load
+        return found
+
+    def _load_of(self, base: Value, *, once: bool) -> LoadTile | None:
+        """Return the load of an operand; it may be converted where each lane is read ``once``."""
+        op = base.op
+        if once and isinstance(op, Extf) and isinstance(op.x.op, LoadTile) and op.x.has_one_use:
+            op = op.x.op
+        return op if isinstance(op, LoadTile) else None
+
+    def _only_dot_reads(self, value: Value, dot: Op) -> bool:
+        """Return whether a dot, through transposes or not, is all that reads a tile."""
+        return all(
+            (user is dot and user.operands[2] is not value)
+            or (isinstance(user, Transpose) and self._only_dot_reads(user.y, dot))
+            for user in value.users
+        )
 
     def is_direct(self, value: Value) -> bool:
-        """Return whether a load is left to the dots that read it."""
-        return any(value.op in loads for loads in self.direct.values())
+        """Return whether a tile is left to the dot that reads it."""
+        return any(value in operands for operands in self.direct.values())
 
     def _is_dot_read(self, user: Op, value: Value) -> bool:
         """Return whether a user only hands the tile to a dot as an operand."""
@@ -202,11 +215,13 @@ class Plan:
                     base, _ = strip_transposes(operand)
                     if not is_uniform(base):
                         self._forced.add(base)
-            elif isinstance(op, Scan | Concat | Gather) or (isinstance(op, Reduce) and is_tile(op.y)):
+            elif isinstance(op, Scan | Concat | Gather) or (
+                isinstance(op, Reduce) and is_tile(op.y)
+            ):
                 self._forced.add(op.results[0])
-            elif isinstance(op, Transpose) and not self._is_turned(op):
-                self._forced.add(op.y)
-            elif isinstance(op, LoadTile) and unit_axis(op) not in (None, self.lane(op.y)):
+            elif (isinstance(op, Transpose) and not self._is_turned(op)) or (
+                isinstance(op, LoadTile) and unit_axis(op) not in (None, self.lane(op.y))
+            ):
                 self._forced.add(op.y)
 
     def _force_block(self, block: Block) -> None:
@@ -279,19 +294,16 @@ class Plan:
             lines.append(f"dot {'x'.join(map(str, shape))} (MxKxN): lanes along {axis}")
         total = math.fsum(s.size_bytes for s in {id(h): h for h in self.homes.values()}.values())
         total += sum(s.size_bytes for s in self.extras.values())
-        lines.append(f"scratch: {int(total)} bytes, {len(self.stored)} tiles in buffers")
+        lines.append(f"scratch: {int(total)} bytes")
         return lines
 
 
-def _dot_readers(value: Value) -> int:
-    """Return how many dots read a tile, transposed or not."""
-    found: set[Op] = set()
-    for user in value.users:
-        if isinstance(user, Dot):
-            found.add(user)
-        elif isinstance(user, Transpose):
-            return -1 if _dot_readers(user.y) != 1 or len(value.users) != 1 else 1
-    return len(found)
+def _is_read_once(op: Dot, mode: str, which: int) -> bool:
+    """Return whether a dot reads each vector of an operand about once."""
+    rows, columns = op.y.type.shape
+    if mode == "k":
+        return (columns if which == 0 else rows) <= FEW
+    return (mode, which) in (("m", 0), ("n", 1)) and (columns if which == 0 else rows) <= FEW
 
 
 def is_movable_or_load(op: Op | None) -> bool:

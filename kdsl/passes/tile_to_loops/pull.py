@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +47,7 @@ DIVISIONS = (Divsi, Divui, Remsi, Remui, Floordivsi, Ceildivsi)
 class Puller:
     """Computes vectors of tiles within one nest.
 
-    ``assumed`` are selects whose mask holds everywhere; ``direct`` are loads read where they are in memory
+    ``assumed`` are selects whose mask holds everywhere; ``direct`` are tiles read from memory
     though they have a buffer.
     """
 
@@ -56,7 +56,7 @@ class Puller:
         plan: Plan,
         nest: Nest,
         assumed: Collection[Op] = (),
-        direct: Collection[Op] = (),
+        direct: Collection[Value] = (),
     ) -> None:
         self.plan = plan
         self.nest = nest
@@ -64,7 +64,7 @@ class Puller:
         self.direct = direct
 
     def pull(self, value: Value, coords: Coords, lane: int | None) -> Found:
-        """Return the lanes of ``value`` at ``coords`` along ``lane``, one element when that is None.
+        """Return the lanes of ``value`` at ``coords`` along ``lane``; one element when None.
 
         A value that is equal in all lanes may come as a scalar.
         """
@@ -97,7 +97,7 @@ class Puller:
 
     def _read(self, value: Value, coords: Coords, lane: int | None) -> Found | None:
         """Read a tile that has a buffer; None when it has none."""
-        if value.op in self.direct:
+        if value in self.direct:
             return None
         held = self.plan.buffers_of(value)
         if not held:
@@ -106,16 +106,22 @@ class Puller:
             found = read_scratch(self.nest, scratch, coords, lane)
             if found is not None:
                 return found
-        return self._lane_by_lane(value, coords, lane)
+        return self._lane_by_lane(self.pull, value, coords, lane)
 
-    def _lane_by_lane(self, value: Value, coords: Coords, lane: int | None) -> Found:
+    def _lane_by_lane(
+        self,
+        pull: Callable[[Value, Coords, int | None], Found],
+        value: Value,
+        coords: Coords,
+        lane: int | None,
+    ) -> Found:
         assert lane is not None
         nest = self.nest
         kind = vector(nest.width, element_type(value.type))
         found, level = nest.space.constant(0, kind), 0
         for i in range(nest.count):
             at = (*coords[:lane], coords[lane].plus(i), *coords[lane + 1 :])
-            one, one_level = self.pull(value, at, None)
+            one, one_level = pull(value, at, None)
             level = max(level, one_level)
             found = nest.at(level).create(InsertElement, one, found, nest.space.index(i))
         return found, level
@@ -158,7 +164,7 @@ class Puller:
         if isinstance(held, Dense) and held.is_splat:
             return space.constant(held.array, element_type(op.y.type)), 0
         found = read_scratch(self.nest, space.table(op), coords, lane)
-        return self._lane_by_lane(op.y, coords, lane) if found is None else found
+        return self._lane_by_lane(self.compute, op.y, coords, lane) if found is None else found
 
     def _elementwise(self, op: DeclaredOp, coords: Coords, lane: int | None) -> Found:
         nest = self.nest
@@ -207,7 +213,7 @@ class Puller:
     def _slice(self, op: Slice, coords: Coords, lane: int | None) -> Found:
         nest = self.nest
         if lane is not None and op.steps[lane] != 1:
-            return self._lane_by_lane(op.y, coords, lane)
+            return self._lane_by_lane(self.compute, op.y, coords, lane)
         at = []
         for coord, offset, step in zip(coords, op.offsets, op.steps, strict=True):
             if step == 1:
@@ -242,7 +248,7 @@ class Puller:
             last = len(shape) - 1
             runs = all(n % self.nest.width == 0 for n in (shape[-1], source[-1]))
             if lane != last or not runs:
-                return self._lane_by_lane(op.y, coords, lane)
+                return self._lane_by_lane(self.compute, op.y, coords, lane)
         return self.pull(
             op.x, self._unravel(shape, source, coords), None if lane is None else len(source) - 1
         )
@@ -275,7 +281,7 @@ class Puller:
             return self._gather_one(op, [v for v, _ in pulled], level), level
         outer = pulled[1:-1]
         if any(v.type is not INDEX for v, _ in outer):
-            return self._lane_by_lane(op.y, coords, lane)
+            return self._lane_by_lane(self.compute, op.y, coords, lane)
         mask, last = nest.spread(*pulled[0]), nest.spread(*pulled[-1])
         level = max(at for _, at in (mask, last, *outer))
         kind = vector(nest.width, op.y.type.element)

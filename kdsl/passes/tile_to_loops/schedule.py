@@ -2,98 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from kdsl.dialects.kdsl import Concat, Dot, Gather, LoadTile, Reduce, Scan, Scatter, StoreTile
 from kdsl.dialects.scf import Condition, For, If, While, Yield
 from kdsl.errors import TileShapeError
 from kdsl.ir.core import Block, BlockArgument, Op, Value
-from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.define import Elementwise, ReadsMemory, Terminator, Trait, WritesMemory
+from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.types import TensorType
 from kdsl.passes.tile_layout import strip_transposes, unit_axis
 from kdsl.passes.tile_to_loops.plan import Plan, is_tile, is_tile_op
-from kdsl.passes.tile_to_loops.pull import is_movable
+from kdsl.passes.tile_to_loops.reuse import reads_inside, reuse_buffers
 from kdsl.passes.tile_to_loops.scratch import Scratch, scratch_for
-
-
-@dataclass(slots=True, eq=False)
-class Task:
-    """One thing to do at every point of an iteration space.
-
-    ``kind``: "store" a tile in the buffer of ``owner`` whose lane axis is ``dest_lane`` (or in ``dest``),
-    "write" it to memory, "reduce" it along ``axis``, or a "dot",
-    "scan" or "scatter" with a nest of its own. ``lane`` is the nest's lane axis; ``turned`` is the lane
-    axis of what is written when that differs. ``same`` are tiles read at the very coordinates of the task,
-    ``other`` those read elsewhere; ``loads`` the memory reads inside.
-    """
-
-    kind: str
-    value: Value
-    shape: tuple[int, ...]
-    lane: int
-    position: int
-    op: Op | None = None
-    axis: int | None = None
-    turned: int | None = None
-    dest: Scratch | None = None
-    dest_lane: int = 0
-    offset: tuple[int, int] | None = None
-    makes: Value | None = None
-    owner: Value | None = None
-    is_copy: bool = False
-    same: set[Value] = field(default_factory=set)
-    other: set[Value] = field(default_factory=set)
-    loads: dict[LoadTile | Gather, bool] = field(default_factory=dict)
-
-    @property
-    def reads(self) -> set[Value]:
-        return self.same | self.other
-
-    @property
-    def writes(self) -> Value | None:
-        """The memory that is written."""
-        if isinstance(self.op, StoreTile | Scatter) and self.kind in ("write", "scatter"):
-            found = self.op.target
-            assert isinstance(found, Value)
-            return found
-        return None
-
-    @property
-    def is_nested(self) -> bool:
-        return self.kind in ("store", "write", "reduce") and self.turned is None
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """Tasks that share a nest."""
-
-    tasks: list[Task]
-
-    @property
-    def first(self) -> Task:
-        return self.tasks[0]
-
-    @property
-    def axis(self) -> int | None:
-        return next((t.axis for t in self.tasks if t.axis is not None), None)
-
-    def takes(self, task: Task) -> bool:
-        """Return whether a task has the same iteration space."""
-        first = self.first
-        return (
-            task.is_nested
-            and first.is_nested
-            and (task.shape, task.lane) == (first.shape, first.lane)
-            and (task.axis is None or self.axis in (None, task.axis))
-        )
-
-
-@dataclass(slots=True, eq=False)
-class Region:
-    """A block's program: nests, and ops that stay (each may hold blocks of its own)."""
-
-    items: list[Group | Op] = field(default_factory=list)
+from kdsl.passes.tile_to_loops.tasks import Group, Program, Task, are_apart, same_places
 
 
 class ConflictError(Exception):
@@ -109,8 +29,7 @@ class Scheduler:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.regions: dict[Block, Region] = {}
-        self.temporaries: dict[Value, Scratch] = {}
+        self.programs: dict[Block, Program] = {}
 
     def run(self, block: Block) -> None:
         """Schedule a block and the blocks inside it."""
@@ -122,7 +41,7 @@ class _BlockScheduler:
         self.scheduler = scheduler
         self.plan = scheduler.plan
         self.block = block
-        self.region = scheduler.regions[block] = Region()
+        self.program = scheduler.programs[block] = Program()
         self.pending: list[Group] = []
         self.barriers: list[int] = []
         self.position = 0
@@ -141,10 +60,11 @@ class _BlockScheduler:
                 self.visit_tile_op(op)
             else:
                 self.visit_plain(op)
+        reuse_buffers(self.plan, self.block, self.program)
 
     def flush(self) -> None:
         """End the run of nests that may still be joined."""
-        self.region.items += self.pending
+        self.program.items += self.pending
         self.pending = []
 
     # ------------------------------------------------------------------------------------ ops
@@ -159,7 +79,7 @@ class _BlockScheduler:
         if writes:
             self.barriers.append(self.position)
         # It may run before the nests that are still open: none of them makes its operands.
-        self.region.items.append(op)
+        self.program.items.append(op)
 
     def visit_control(self, op: Op) -> None:
         if isinstance(op, For | While):
@@ -178,7 +98,7 @@ class _BlockScheduler:
                 self.scheduler.run(block)
         if _writes_memory(op):
             self.barriers.append(self.position)
-        self.region.items.append(op)
+        self.program.items.append(op)
         for out in op.results:
             self.convert(out)
 
@@ -198,7 +118,7 @@ class _BlockScheduler:
             targets = self._targets(parent, op)
             self.hand_over(list(values), targets)
         self.flush()
-        self.region.items.append(op)
+        self.program.items.append(op)
 
     def _targets(self, parent: Op | None, op: Op) -> list[Value]:
         if isinstance(parent, For):
@@ -267,14 +187,14 @@ class _BlockScheduler:
         if not isinstance(target, BlockArgument) or target.block is not self.block:
             # Nothing reads the buffer of an if's result, or of a while's other block, in here.
             return sum(v is value for v in self.yielded) == 1
-        items: list[Group | Op] = [*self.region.items, *self.pending]
+        items: list[Group | Op] = [*self.program.items, *self.pending]
         makers = [i for i, g in enumerate(items) if isinstance(g, Group) and _makes(g, value)]
         if not makers or (len(makers) > 1 and isinstance(op, Concat)):
             return False
         first = makers[0]
         for i, item in enumerate(items):
             if isinstance(item, Op):
-                if i > first and self._reads_inside(item, target):
+                if i > first and reads_inside(plan, item, target):
                     return False
                 continue
             for task in item.tasks:
@@ -284,23 +204,6 @@ class _BlockScheduler:
                     return False
         return True
 
-    def _reads_inside(self, op: Op, target: Value) -> bool:
-        """Return whether an op, or a nest inside it, may read a tile."""
-        reached = {target}
-        for inner in op.walk():
-            if any(v in reached for v in inner.operands):
-                return True
-        # An expression outside may stand for the tile in there.
-        frontier = [target]
-        while frontier:
-            value = frontier.pop()
-            for user in value.users:
-                if is_movable(user) and user.results[0] not in self.plan.stored:
-                    if any(u.is_inside(op) for u in user.results[0].users):
-                        return True
-                    frontier.append(user.results[0])
-        return False
-
     # ---------------------------------------------------------------------------------- tasks
 
     def visit_tile_op(self, op: Op) -> None:
@@ -309,7 +212,8 @@ class _BlockScheduler:
             unit = unit_axis(op)
             lane = plan.lane(op.value)
             turned = unit if unit not in (None, lane) else None
-            self.add(Task("write", op.value, op.value.type.shape, lane, self.position, op, turned=turned))
+            shape = op.value.type.shape
+            self.add(Task("write", op.value, shape, lane, self.position, op, turned=turned))
         elif isinstance(op, Scatter):
             lane = op.value.type.rank - 1
             self.add(Task("scatter", op.value, op.value.type.shape, lane, self.position, op))
@@ -411,7 +315,7 @@ class _BlockScheduler:
                     fused = joins and self.may_fuse(task, each)
                     highest = min(highest, i if fused else i - 1)
         for load in task.loads:
-            if load.results[0] is not task.value and not _same_places(task, task):
+            if not same_places(task, task):
                 raise ConflictError(load.results[0])
             if any(self.position_of(load) < b < self.position for b in self.barriers):
                 raise ConflictError(load.results[0])
@@ -452,10 +356,10 @@ class _BlockScheduler:
         if earlier.writes is not None:
             if any(self.position_of(x) > earlier.position for x in task.loads):
                 return False
-            if not _same_places(task, earlier):
+            if not same_places(task, earlier):
                 return False
-            return task.writes is not earlier.writes or _are_apart(task.op, earlier.op)
-        return _same_places(earlier, task)
+            return task.writes is not earlier.writes or are_apart(task.op, earlier.op)
+        return same_places(earlier, task)
 
     # ------------------------------------------------------------------------------- reading
 
@@ -465,11 +369,11 @@ class _BlockScheduler:
         if task.kind == "dot":
             assert isinstance(op, Dot)
             self.note(task, op.acc, same=True)
-            direct = self.plan.direct.get(op, [])
-            task.loads.update(dict.fromkeys(direct, False))
+            direct = self.plan.direct.get(op, {})
+            task.loads.update(dict.fromkeys(direct.values(), False))
             for operand in (op.a, op.b):
                 base, _ = strip_transposes(operand)
-                if base.op not in direct:
+                if base not in direct:
                     self.note(task, base, same=False)
         elif task.kind == "scan":
             assert isinstance(op, Scan)
@@ -508,58 +412,9 @@ def _traits(op: Op) -> frozenset[Trait]:
     return op.traits if isinstance(op, DeclaredOp) else frozenset()
 
 
-def pack_task(plan: Plan, load: LoadTile) -> Task:
-    """Return the task of copying a memory tile into its buffer."""
-    value = load.y
-    lane, wanted = plan.nest_lane(value), plan.wanted_lanes(value)[0]
-    task = Task("store", value, value.type.shape, lane, 0, load)
-    task.makes = task.owner = value
-    task.dest_lane = wanted
-    task.turned = None if wanted == lane else wanted
-    task.loads[load] = True
-    return task
-
-
-def _same_places(reader: Task, writer: Task) -> bool:
-    """Return whether a task reads, of the buffer that another writes, just what that writes there."""
-    return all(
-        load.source is not writer.writes
-        or (same and isinstance(load, LoadTile) and _same_window(load, writer.op))
-        for load, same in reader.loads.items()
-    )
-
-
 def _makes(group: Group, value: Value) -> bool:
     return any(t.makes is value and not (t.is_copy and t.owner is value) for t in group.tasks)
 
 
 def _writes_memory(op: Op) -> bool:
-    return any(
-        isinstance(inner, DeclaredOp) and (WritesMemory in inner.traits or inner.name == "func.call")
-        for inner in op.walk()
-    )
-
-
-def _are_apart(a: Op | None, b: Op | None) -> bool:
-    """Return whether two stores to one buffer provably touch different elements."""
-    from kdsl.dialects.arith import constant_of
-
-    if not (isinstance(a, StoreTile) and isinstance(b, StoreTile)) or a.dims != b.dims:
-        return False
-    for axis, dim in enumerate(a.dims):
-        x, y = constant_of(a.offsets[dim]), constant_of(b.offsets[dim])
-        if x is None or y is None:
-            continue
-        span = a.value.type.shape[axis] * a.steps[axis]
-        if abs(x - y) >= max(span, b.value.type.shape[axis] * b.steps[axis]):
-            return True
-    return False
-
-
-def _same_window(load: LoadTile, store: Op | None) -> bool:
-    """Return whether a load reads exactly what a store writes."""
-    return (
-        isinstance(store, StoreTile)
-        and (load.dims, load.steps) == (store.dims, store.steps)
-        and all(x is y for x, y in zip(load.offsets, store.offsets, strict=True))
-    )
+    return any(WritesMemory in _traits(i) or i.name == "func.call" for i in op.walk())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kdsl.dialects.arith import Addi, Trunci, Extui
+from kdsl.dialects.arith import Addi, Extui, Trunci
 from kdsl.dialects.vector import Load, Shuffle, Store
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Value

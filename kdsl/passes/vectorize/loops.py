@@ -34,6 +34,7 @@ from kdsl.ir.types import F8E4M3, I1, INDEX, MemRefType, ScalarType, Type, eleme
 from kdsl.passes.counters import as_counter, as_index
 from kdsl.passes.explain import explain, place
 from kdsl.passes.manager import Pass
+from kdsl.passes.vectorize.divergence import varying_values
 from kdsl.passes.vectorize.widen import NotWidenable, Widener
 from kdsl.target.target import Target
 
@@ -210,6 +211,7 @@ def _replacement(
 ) -> tuple[list[Value], list[str]]:
     """Write a wide loop and its tail; return the loop's results and a record of each access."""
     kind = loop.lower.type
+    varying = varying_values(loop.body, loop.induction)
     wide = index_constant(b, width)
     span = b.create(Subi, as_index(b, loop.upper), as_index(b, loop.lower))
     whole_span = b.create(Muli, b.create(Divsi, span, wide), wide)
@@ -220,12 +222,12 @@ def _replacement(
     main = for_loop(b, loop.lower, whole, constant(b, width, kind), tuple(starts))
     main.attributes.update(loop.attributes)
     with b.at(main.body):
-        records = _fill(b, loop, width, None, main.body.args)
+        records = _fill(b, loop, varying, width, None, main.body.args)
     b.loc = loop.loc
     partial: list[Value] = list(main.results)
     if tail == "mask":
         left = b.create(Subi, span, whole_span)
-        partial = _masked_tail(b, loop, width, left, [whole, *partial])
+        partial = _masked_tail(b, loop, varying, width, left, [whole, *partial])
     outs = [
         _combined(b, a, p, init)
         for a, p, init in zip(accumulators, partial, loop.inits, strict=True)
@@ -240,11 +242,16 @@ def _replacement(
 
 
 def _fill(
-    b: Builder, loop: For, width: int, mask: Value | None, arguments: Sequence[Value]
+    b: Builder,
+    loop: For,
+    varying: set[Value],
+    width: int,
+    mask: Value | None,
+    arguments: Sequence[Value],
 ) -> list[str]:
     """Write the wide body; ``arguments`` are its first counter and the accumulators."""
     b.loc = loop.loc
-    widener = Widener(b, loop, width, mask)
+    widener = Widener(b, loop, varying, width, mask)
     widener.index(loop.induction, arguments[0])
     for inside, argument in zip(loop.carried, arguments[1:], strict=True):
         widener.known[inside] = argument
@@ -258,7 +265,12 @@ def _fill(
 
 
 def _masked_tail(
-    b: Builder, loop: For, width: int, left: Value, arguments: list[Value]
+    b: Builder,
+    loop: For,
+    varying: set[Value],
+    width: int,
+    left: Value,
+    arguments: list[Value],
 ) -> list[Value]:
     """Run the ``left`` turns, fewer than ``width``, once under a mask; skip it when there is none.
 
@@ -275,7 +287,7 @@ def _masked_tail(
     )
     with b.at(then):
         mask = b.create(CreateMask, left, types=[vector(width, I1)])
-        _fill(b, loop, width, mask, arguments)
+        _fill(b, loop, varying, width, mask, arguments)
     if partial:
         with b.at(otherwise):
             b.create(Yield, partial)

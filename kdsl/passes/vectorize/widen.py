@@ -53,7 +53,7 @@ from kdsl.ir.types import (
     vector,
 )
 from kdsl.passes.speculation import may_trap
-from kdsl.passes.vectorize.divergence import leaves_one_by_one, varying_values
+from kdsl.passes.vectorize.divergence import leaves_one_by_one
 
 
 class NotWidenable(Exception):  # noqa: N818  (caught by the pass, never shown)
@@ -94,13 +94,15 @@ def _once_is_enough(op: Op) -> bool:
 class Widener:
     """Writes wide ops with ``b``; ``mask`` says which lanes run (None: all)."""
 
-    def __init__(self, b: Builder, loop: For, width: int, mask: Value | None) -> None:
+    def __init__(
+        self, b: Builder, loop: For, varying: set[Value], width: int, mask: Value | None
+    ) -> None:
         self.b = b
         self.loop = loop
         self.width = width
         self.mask = mask
         self.predicated = False
-        self.varying = varying_values(loop.body, loop.induction)
+        self.varying = varying
         self.known: dict[Value, Value] = {}
         self.affine: dict[Value, Affine] = {}
         self.uniform: dict[Value, Value] = {}
