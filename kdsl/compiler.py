@@ -235,7 +235,7 @@ def time_table(source: Source, artifact: Artifact, steps: list[Step]) -> str:
 
 @cache
 def _versions(backend: str) -> str:
-    """Return what a cached artifact depends on besides its module: kdsl's and the back end's code."""
+    """Return what cached code depends on besides its module: kdsl's and the back end's files."""
     import importlib
 
     import kdsl

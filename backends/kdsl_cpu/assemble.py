@@ -1,6 +1,7 @@
 """LLVM IR text to an object file, by llvmlite, with a short list of passes.
 
-kdsl's own passes have widened, unrolled and hoisted; LLVM cleans up, chooses instructions and registers.
+kdsl's own passes have widened, unrolled and hoisted; LLVM cleans up, chooses instructions and
+registers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""Modules as LLVM IR for a CPU: kernels run over a range of programs, entries unpack slots and launch.
+"""Modules as LLVM IR for a CPU: kernels run over a range of programs, entries unpack slots and
+launch.
 
-A kernel becomes ``i32 kernel(ptr context, i64 begin, i64 end)``, which the thread pool calls. The context is an
-array of 8-byte slots: the grid's three sizes, then the arguments as the slots of an entry hold them.
+A kernel becomes ``i32 kernel(ptr context, i64 begin, i64 end)``, which the thread pool calls. The
+context is an
+array of 8-byte slots: the grid's three sizes, then the arguments as the slots of an entry hold
+them.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ lower(kdsl.Print)(print_values)
 
 
 class Kernel(FunctionWriter):
-    """A function that knows its program: ``ids`` and ``grid`` as text, ``cleanup`` buffers to free."""
+    """A function that knows its program: ids and grid as text, buffers to free."""
 
     def __init__(self, spelling: Spelling, options: Options, module: ModuleParts) -> None:
         super().__init__(spelling, options, module.metadata)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from kdsl.errors import UnknownChipError, UnknownFeatureError
 from kdsl.target.features import Features
@@ -79,7 +80,7 @@ LEVELS = (
 
 
 def resolve(chip: str = "") -> Target:
-    """Return the target of a chip, ``name`` or ``name,+feature,-feature``; this machine's without a name."""
+    """Return the target of ``name`` or ``name,+feature,-feature``; this machine's without one."""
     name, *options = (chip or NATIVE).split(",")
     if name == NATIVE:
         base = detect()
@@ -98,18 +99,18 @@ def _with_option(target: Target, option: str) -> Target:
     if option[:1] not in ("+", "-") or word not in OPTIONS:
         raise UnknownFeatureError(target=target, name=option, known=", ".join(OPTIONS))
     on = option.startswith("+")
-    features = replace(target.features, **{OPTIONS[word]: on}) if OPTIONS[word] else target.features
+    features = replace(target.features, fma=on) if word == "fma" else target.features
     attributes = ",".join(part for part in (target.attributes, option) if part)
     return replace(target, features=features, attributes=attributes, chip=f"{target.chip},{option}")
 
 
-OPTIONS = {"fma": "fma", "prefer-256-bit": ""}
-"""Features that may be added or taken away, with the field they change."""
+OPTIONS = ("fma", "prefer-256-bit")
+"""Features that may be added or taken away."""
 
 
 @cache
 def detect() -> Target:
-    """Return this machine: its level's row with its own caches and threads, tuned for its processor."""
+    """Return this machine: its level's row with its own caches and threads."""
     import llvmlite.binding as llvm
 
     triple = llvm.get_process_triple()
@@ -136,9 +137,9 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def _caches() -> dict[str, int]:
+def _caches() -> dict[str, Any]:
     """Return the sizes that the C library reports; none where it does not know."""
-    found: dict[str, int] = {}
+    found: dict[str, Any] = {}
     names = {"l1_bytes": "SC_LEVEL1_DCACHE_SIZE", "l2_bytes": "SC_LEVEL2_CACHE_SIZE"}
     for field, name in names.items():
         size = os.sysconf(name) if name in os.sysconf_names else 0

@@ -1,4 +1,4 @@
-"""``kdsl.print`` through the C library: one write for each call, so that threads do not mix lines."""
+"""``kdsl.print`` through the C library: one write a call, so that threads do not mix lines."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from kdsl.target.target import Target
 
 @dataclass(frozen=True)
 class Source:
-    """Emitted text; ``suffix`` is its file ending, ``entries`` the functions that may be called."""
+    """Emitted text, its file ending, and the functions in it that may be called."""
 
     text: str
     suffix: str
@@ -52,10 +52,12 @@ Load = Callable[[Artifact, Target], dict[str, LoadedEntry]]
 class Backend:
     """The table of contents of a back end.
 
-    ``resolve(chip)`` gives a target: of this machine when ``chip`` is empty; it raises UnknownChipError.
-    ``chips`` are the names it knows. ``legal`` says which ops it takes, ``pipeline`` which passes it adds
-    after the common ones, ``emit`` writes text, ``assemble`` bytes. ``load`` is "module:function", imported
-    when code is first run here, so that no driver is needed to compile.
+    ``resolve(chip)`` gives a target: of this machine when ``chip`` is empty; it raises
+    UnknownChipError.
+    ``chips`` are the names it knows. ``legal`` says which ops it takes, ``pipeline`` which passes
+    it adds
+    after the common ones, ``emit`` writes text, ``assemble`` bytes. ``load`` is "module:function",
+    imported when code is first run here, so that no driver is needed to compile.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Finding back ends by the entry-point group ``kdsl.backends``, when a target is first asked for."""
+"""Finding back ends by the entry-point group ``kdsl.backends``, when a target is asked for."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _broken(point: EntryPoint, why: str) -> BrokenBackEndError:
 
 @cache
 def resolve_target(text: str) -> Target:
-    """Return the target that ``backend`` or ``backend:chip`` names; the chip of this machine without one."""
+    """Return the target of ``backend`` or ``backend:chip``; without a chip, this machine's."""
     name, _, chip = text.partition(":")
     return backend_named(name).resolve(chip)
 

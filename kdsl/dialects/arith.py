@@ -195,7 +195,7 @@ class Remf(Op, name="arith.remf", traits=LANEWISE):
         """x - trunc(x / y) y."""
         from kdsl.dialects import polynomials
 
-        return polynomials.remainder(self, b)
+        return polynomials.decompose("remf", self, b)
 
 
 class Negf(Op, name="arith.negf", traits=LANEWISE):

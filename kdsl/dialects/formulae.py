@@ -3,8 +3,8 @@
     y = Lanes(b, op.x)
     n = (y * LOG2_E).nearest()
 
-Scalars, vectors and tiles alike. Float sums and products carry the ``contract`` flag: where the target has a
-fused multiply-add, ``a * b + c`` is one.
+Scalars, vectors and tiles alike. Float sums and products carry the ``contract`` flag: where the
+target has a fused multiply-add, ``a * b + c`` is one.
 """
 
 from __future__ import annotations

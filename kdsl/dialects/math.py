@@ -35,8 +35,7 @@ def by_formula(name: str) -> Any:
     def decompose(self: Op, b: Builder) -> Value:
         from kdsl.dialects import polynomials
 
-        made: Value = getattr(polynomials, name)(self, b)
-        return made
+        return polynomials.decompose(name, self, b)
 
     return decompose
 
@@ -205,7 +204,7 @@ class Round(Unary, name="math.round", traits=LANEWISE):
     y = result(same_as="x")
     fastmath = attribute("opaque", default=None)
     evaluate = _floating(_round_away)
-    decompose = by_formula("round_away")
+    decompose = by_formula("round")
 
 
 class Roundeven(Unary, name="math.roundeven", traits=LANEWISE):
@@ -238,7 +237,7 @@ class Fma(Op, name="math.fma", traits=LANEWISE):
             )
         return found.astype(first.dtype)[()]
 
-    decompose = by_formula("fused")
+    decompose = by_formula("fma")
 
 
 class Copysign(Op, name="math.copysign", traits=LANEWISE):

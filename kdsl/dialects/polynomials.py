@@ -1,19 +1,25 @@
-"""Elementary functions by argument reduction and minimax polynomials: no calls, any width, no tables.
+"""Elementary functions by argument reduction and minimax polynomials: no calls, any width, no
+tables.
 
 Largest errors, measured over dense sweeps against exact values, in units of the last place (ulp):
 
-    f32: exp2 1.3  exp 1.1  log 1.0  log2 1.4  sin, cos 1.7 for |x| <= 1e5  tanh 1.5  erf 2.6  powf 0.6
-    f64: exp2 1.2  exp 1.1  log 1.0  log2 1.3  sin, cos 1.7 for |x| <= 1e7  tanh 1.5  erf 7.0  powf 2000
+    f32: exp2 1.3  exp 1.1  log 1.0  log2 1.4  sin, cos 1.7 for |x| <= 1e5  tanh 1.5  erf 2.6  powf
+    0.6
+    f64: exp2 1.2  exp 1.1  log 1.0  log2 1.3  sin, cos 1.7 for |x| <= 1e7  tanh 1.5  erf 7.0  powf
+    2000
 
-Beyond the stated range sin and cos stay within [-1, 1] but lose their digits. Infinities, NaN, zeros and
-subnormals follow C. With the fast-math flag ``afn``, exp2 in f32 has an error of at most 8 ulp, and results below
-2**-125.5 are zero. Smaller floats are computed in f32. The coefficients come from the Remez algorithm with 50
-digits; the lowest power stands first.
+Beyond the stated range sin and cos stay within [-1, 1] but lose their digits. Infinities, NaN,
+zeros and
+subnormals follow C. With the fast-math flag ``afn``, exp2 in f32 has an error of at most 8 ulp,
+and results below
+2**-125.5 are zero. Smaller floats are computed in f32. The coefficients come from the Remez
+algorithm with 50 digits; the lowest power stands first.
 """
 
 from __future__ import annotations
 
 import math as numbers
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -190,6 +196,7 @@ def sign_of(y: Lanes, x: Lanes) -> Lanes:
 
 
 def exp2_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Return 2**x."""
     x = clamp(x, n.least_exp2, n.most_exp2)
     whole, i = nearest(x, n)
     t = x.exact_sub(whole)
@@ -216,6 +223,7 @@ def exp_parts(x: Lanes, n: Numbers) -> tuple[Lanes, Lanes]:
 
 
 def exp_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Return e**x."""
     p, i = exp_parts(x, n)
     return scale_by_power(p + 1.0, i, n)
 
@@ -249,6 +257,7 @@ def log_of_one_more(t: Lanes, n: Numbers) -> tuple[Lanes, Lanes]:
 
 
 def log_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Return ln x."""
     t, e = log_parts(x, n)
     top, rest = log_of_one_more(t, n)
     y = fma(e, n.ln2[0], top + fma(e, n.ln2[1], rest))
@@ -256,6 +265,7 @@ def log_lanes(x: Lanes, n: Numbers) -> Lanes:
 
 
 def log2_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Return log2 x."""
     t, e = log_parts(x, n)
     top, rest = log_of_one_more(t, n)
     high = numbers.ldexp(round(numbers.ldexp(LOG2_E, 11)), -11)
@@ -302,6 +312,7 @@ def sin_lanes(x: Lanes, n: Numbers, quarter: int = 0) -> Lanes:
 
 
 def tanh_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Return tanh x."""
     a = x.abs()
     z = a * a
     small = z * horner(z, n.tanh) * a + a
@@ -312,6 +323,7 @@ def tanh_lanes(x: Lanes, n: Numbers) -> Lanes:
 
 
 def erf_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Return erf x."""
     a = x.abs()
     small = horner(a * a, n.erf) * a
     b = clamp(a, 1.0, n.erf_end)
@@ -354,16 +366,19 @@ def roundeven_lanes(x: Lanes, n: Numbers) -> Lanes:
 
 
 def floor_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Round towards minus infinity."""
     near = roundeven_lanes(x, n)
     return sign_of(near.compare("ogt", x).choose(near.exact_sub(1.0), near), x)
 
 
 def ceil_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Round towards plus infinity."""
     near = roundeven_lanes(x, n)
     return sign_of(near.compare("olt", x).choose(near.exact_add(1.0), near), x)
 
 
 def trunc_lanes(x: Lanes, n: Numbers) -> Lanes:
+    """Round towards zero."""
     a = x.abs()
     near = roundeven_lanes(a, n)
     return sign_of(near.compare("ogt", a).choose(near.exact_sub(1.0), near), x)
@@ -394,7 +409,8 @@ def remainder_lanes(x: Lanes, y: Lanes) -> Lanes:
 
 
 def fused_lanes(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
-    """a * b + c without the instruction: in f64 for f32; for f64 the product's error is kept (Dekker).
+    """a * b + c without the instruction: in f64 for f32; for f64 the product's error is kept
+    (Dekker).
 
     An f64 product that overflows or loses subnormal bits is not rescued.
     """
@@ -434,93 +450,50 @@ def _numbers(x: Lanes) -> Numbers:
     return NUMBERS[x.element]
 
 
-def exp2(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
+def _of_exp2(x: Lanes, op: Any) -> Lanes:
     if x.element is F32 and _is_approximate(op):
-        return fast_exp2(x).value
-    return exp2_lanes(x, _numbers(x)).value
+        return fast_exp2(x)
+    return exp2_lanes(x, _numbers(x))
 
 
-def exp(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return exp_lanes(x, _numbers(x)).value
-
-
-def log(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return log_lanes(x, _numbers(x)).value
-
-
-def log2(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return log2_lanes(x, _numbers(x)).value
-
-
-def sin(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return sin_lanes(x, _numbers(x)).value
-
-
-def cos(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return sin_lanes(x, _numbers(x), 1).value
-
-
-def tanh(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return tanh_lanes(x, _numbers(x)).value
-
-
-def erf(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return erf_lanes(x, _numbers(x)).value
-
-
-def rsqrt(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return x.constant(1.0).exact_div(x.apply(math.Sqrt)).value
-
-
-def powf(op: Any, b: Builder) -> Value:
-    x, y = Lanes(b, op.a), Lanes(b, op.b)
+def _of_powf(x: Lanes, op: Any) -> Lanes:
+    y = Lanes(x.b, op.b)
     if x.element is F64:
-        return pow_lanes(x, y).value
-    wide = pow_lanes(x.to(arith.Extf, F64), y.to(arith.Extf, F64))
-    return wide.to(arith.Truncf, x.element).value
+        return pow_lanes(x, y)
+    return pow_lanes(x.to(arith.Extf, F64), y.to(arith.Extf, F64)).to(arith.Truncf, x.element)
 
 
-def floor(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return floor_lanes(x, _numbers(x)).value
+def _of_remf(x: Lanes, op: Any) -> Lanes:
+    y = Lanes(x.b, op.rhs)
+    if x.element is F64:
+        return remainder_lanes(x, y)
+    # f64 has the digits for quotients up to 2**29.
+    wide = remainder_lanes(x.to(arith.Extf, F64), y.to(arith.Extf, F64))
+    return wide.to(arith.Truncf, F32)
 
 
-def ceil(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return ceil_lanes(x, _numbers(x)).value
+FORMULAE: dict[str, Callable[[Lanes, Any], Lanes]] = {
+    "exp2": _of_exp2,
+    "exp": lambda x, _: exp_lanes(x, _numbers(x)),
+    "log": lambda x, _: log_lanes(x, _numbers(x)),
+    "log2": lambda x, _: log2_lanes(x, _numbers(x)),
+    "sin": lambda x, _: sin_lanes(x, _numbers(x)),
+    "cos": lambda x, _: sin_lanes(x, _numbers(x), 1),
+    "tanh": lambda x, _: tanh_lanes(x, _numbers(x)),
+    "erf": lambda x, _: erf_lanes(x, _numbers(x)),
+    "rsqrt": lambda x, _: x.constant(1.0).exact_div(x.apply(math.Sqrt)),
+    "powf": _of_powf,
+    "floor": lambda x, _: floor_lanes(x, _numbers(x)),
+    "ceil": lambda x, _: ceil_lanes(x, _numbers(x)),
+    "trunc": lambda x, _: trunc_lanes(x, _numbers(x)),
+    "roundeven": lambda x, _: roundeven_lanes(x, _numbers(x)),
+    "round": lambda x, _: round_lanes(x),
+    "fma": lambda x, op: fused_lanes(x, Lanes(x.b, op.b), Lanes(x.b, op.c)),
+    "remf": _of_remf,
+}
+"""Op name -> its formula in terms of the first operand (and the op, for the others)."""
 
 
-def trunc(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return trunc_lanes(x, _numbers(x)).value
-
-
-def roundeven(op: Any, b: Builder) -> Value:
-    x = Lanes(b, op.x)
-    return roundeven_lanes(x, _numbers(x)).value
-
-
-def round_away(op: Any, b: Builder) -> Value:
-    return round_lanes(Lanes(b, op.x)).value
-
-
-def fused(op: Any, b: Builder) -> Value:
-    return fused_lanes(Lanes(b, op.a), Lanes(b, op.b), Lanes(b, op.c)).value
-
-
-def remainder(op: Any, b: Builder) -> Value:
-    x, y = Lanes(b, op.lhs), Lanes(b, op.rhs)
-    if x.element is F32:
-        # f64 has the digits for quotients up to 2**29.
-        wide = remainder_lanes(x.to(arith.Extf, F64), y.to(arith.Extf, F64))
-        return wide.to(arith.Truncf, F32).value
-    return remainder_lanes(x, y).value
+def decompose(name: str, op: Any, b: Builder) -> Value:
+    """Return the value of ``op`` written with simpler ops."""
+    return FORMULAE[name](Lanes(b, op.operands[0]), op).value

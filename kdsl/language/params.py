@@ -306,11 +306,16 @@ def _dims_in(dim: Any) -> list[Dim]:
 
 
 def argument(
-    p: Param, dtype: DType, dims: tuple[Any, ...], names: tuple[Any, ...], unit: bool
+    p: Param,
+    dtype: DType,
+    dims: tuple[Any, ...],
+    names: tuple[Any, ...],
+    unit: bool,
+    absent: bool,
 ) -> Arg:
     """Return a parameter's entry in the signature."""
     default = p.default if isinstance(p.default, bool | int | float) else None
     return Arg(
         name=p.name, kind=p.kind, dtype=dtype.name, access=p.access, dims=dims, unit_stride=unit,
-        align=p.align, default=default, optional=p.optional, dim_names=names,
+        align=p.align, default=default, optional=p.optional, dim_names=names, absent=absent,
     )  # fmt: skip

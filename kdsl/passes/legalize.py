@@ -39,8 +39,8 @@ ELEMENTARY: frozenset[type[Op]] = frozenset(
 class Legal:
     """What a target takes.
 
-    ``ops``: the classes it lowers, None for all but the elementary ones. ``needs``: what must hold of the
-    features for an op of that class.
+    ``ops``: the classes it lowers, None for all but the elementary ones. ``needs``: what must hold
+    of the features for an op of that class.
     """
 
     name: str = "generic"

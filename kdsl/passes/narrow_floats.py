@@ -1,6 +1,7 @@
 """Conversions between f32 and the 8- and 16-bit floats by bit arithmetic, for targets without them.
 
-Rounding is to nearest even, NaN stays NaN (quiet), too large becomes infinity, or NaN in f8e4m3, which has none.
+Rounding is to nearest even, NaN stays NaN (quiet), too large becomes infinity, or NaN in f8e4m3,
+which has none.
 """
 
 from __future__ import annotations

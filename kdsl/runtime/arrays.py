@@ -24,7 +24,7 @@ def array_of(view: View) -> np.ndarray:
     raw = (ctypes.c_char * ((high - low) * size)).from_address(view.address + low * size)
     raw._owner = view.keep  # type: ignore[attr-defined]
     strides = [s * size for s in view.strides]
-    found = np.ndarray(view.shape, dtype.numpy, raw, -low * size, strides)
+    found = np.ndarray(view.shape, dtype.numpy, memoryview(raw), -low * size, strides)
     if view.readonly:
         found.flags.writeable = False
     return found

@@ -98,11 +98,11 @@ class Checked:
                     kernel=kernel, name=name, wanted=len(arg.dims), dims=listed, shape=shape
                 )
             for axis, (dim, extent) in enumerate(zip(arg.dims, shape, strict=True)):
-                wanted = dims.setdefault(dim, extent) if dim.__class__ is str else dim
+                wanted = dims.setdefault(dim, extent) if isinstance(dim, str) else dim
                 if wanted != extent:
                     self._wrong_extent(arg, axis, extent, wanted, owners)
-                if dim.__class__ is str:
-                    owners.setdefault(dim, name)  # type: ignore[arg-type]
+                if isinstance(dim, str):
+                    owners.setdefault(dim, name)
                 elif arg.dim_names:
                     dims[arg.dim_names[axis] or ""] = extent
             if arg.unit_stride and strides and strides[-1] != 1 and shape[-1] > 1:

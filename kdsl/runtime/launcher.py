@@ -1,7 +1,7 @@
 """Calling kernels: ``k(...)``, ``k[grid](...)``, ``k.bind(...)``.
 
-A call finds (or compiles) the specialization for its dtypes, fixed extents and Const values, checks every
-argument, packs the slots and jumps. A bound launch has done all that before.
+A call finds (or compiles) the specialization for its dtypes, fixed extents and Const values,
+checks every argument, packs the slots and jumps. A bound launch has done all that before.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ GRID_AXES = 3
 class Request:
     """What a specialization depends on.
 
-    ``dtypes``: of each array, None where it is absent. ``extents``: of the axes that the kernel fixes.
-    ``strided``: arrays whose innermost stride is not 1. ``gridded``: the entry takes three grid sizes first.
+    ``dtypes``: of each array, None where it is absent. ``extents``: of the axes that the kernel
+    fixes.
+    ``strided``: arrays whose innermost stride is not 1. ``gridded``: the entry takes three grid
+    sizes first.
     """
 
     dtypes: Mapping[str, str | None]
@@ -151,7 +153,8 @@ class Launcher:
                     raise status_error(self.kernel.name, status)
                 return _returned(made)
         prepared, views = self._find(values, consts, grid is not None)
-        words, keep = list(sizes), []
+        words = list(sizes)
+        keep: list[Any] = []
         prepared.checked.slots(views, words, keep)
         self._latest[consts, len(sizes)] = prepared
         slots = array("q", words)

@@ -1,7 +1,7 @@
 """A packer for one signature, written as Python text: the quick way for NumPy arrays that fit.
 
-It accepts less than ``checks`` does and never explains: what it does not take goes the slow way, which either
-packs it or names what is wrong.
+It accepts less than ``checks`` does and never explains: what it does not take goes the slow way,
+which either packs it or names what is wrong.
 
     def pack(a0, a1):
         if a0.__class__ is not ndarray or a0.dtype is not t0: return None

@@ -39,7 +39,9 @@ def any_of(items: list[str]) -> str:
 
 
 def describe(arg: Arg) -> str:
-    """Return an array argument as the user declared it: ``bf16[B, S, 128]``."""
+    """Return an array argument as the user declared it: ``bf16[B, S, 128]``; ``none`` if absent."""
+    if arg.absent:
+        return "none"
     if arg.kind == PTR:
         return f"{arg.dtype}[:]"
     return f"{arg.dtype}[{', '.join(str(dim) for dim in arg.dims)}]"
@@ -72,7 +74,7 @@ def validate(entry: Entry) -> None:
             raise ExportError(
                 entry=name,
                 reason=f"specializations {keys.index(key) + 1} and {number + 1} take the same "
-                "dtypes and fixed dims, so the later one is never chosen",
+                "arrays, dtypes and fixed dims, so the later one is never chosen",
                 advice="export them under different names",
             )
 
@@ -102,7 +104,7 @@ def _shape_of(arg: Arg) -> tuple[object, ...]:
 
 def _dispatch_key(signature: Signature) -> tuple[object, ...]:
     return tuple(
-        (a.dtype, tuple(d if isinstance(d, int) else None for d in a.dims))
+        None if a.absent else (a.dtype, tuple(d if isinstance(d, int) else None for d in a.dims))
         for a in signature.args
         if a.is_array
     )
@@ -125,10 +127,13 @@ def _validate_arg(entry: str, arg: Arg) -> None:
 
 
 class _Array:
-    """The loaded fields of one tensor or pointer argument, as names of IR values."""
+    """The loaded fields of one tensor or pointer argument, as names of IR values.
 
-    def __init__(self, index: int, arg: Arg, absent: str | None) -> None:
-        self.index, self.arg, self.absent = index, arg, absent
+    ``null`` says whether the caller left it out; None where a check has seen to that it is there.
+    """
+
+    def __init__(self, index: int, arg: Arg, null: str | None) -> None:
+        self.index, self.arg, self.null = index, arg, null
         self.dtype = self.empty = self.address = ""
         self.dims: list[str] = []
         self.strides: list[str] = []
@@ -169,22 +174,28 @@ class _Core:
         fn, variants = self.fn, self._variants(index)
         tensor = fn.let(f"inttoptr i64 {self.raw[index]} to ptr")
         null = fn.let(f"icmp eq ptr {tensor}, null")
-        if arg.optional:
+        given = [v for v in variants if not v.absent]
+        if not given:
+            text = f"is given, but this file was built with {arg.name}=none"
+            self._need(index, f"or i1 {null}, false", codes.E_UNSUPPORTED, text)
+            return
+        array = self.arrays[index] = _Array(index, given[0], None)
+        if len(given) < len(variants):
+            array.null = null
             tensor = fn.let(f"select i1 {null}, ptr @kdsl.absent, ptr {tensor}")
         else:
-            wanted = any_of([describe(v) for v in variants])
+            wanted = any_of([describe(v) for v in given])
             self._need(index, f"xor i1 {null}, true", codes.E_NULL, f"is null, expected {wanted}")
-        array = self.arrays[index] = _Array(index, arg, null if arg.optional else None)
         device = fn.field(tensor, DL_DEVICE, "i32")
         self._need(
             index, f"icmp eq i32 {device}, {DL_CPU}", codes.E_DEVICE,
             "is on DLPack device type %d, expected 1 (CPU)", f"i32 {device}")  # fmt: skip
-        self._dtype(array, tensor, variants)
+        self._dtype(array, tensor, given)
         rank = fn.field(tensor, DL_RANK, "i32")
         self._need(
             index, f"icmp eq i32 {rank}, {arg.rank}", codes.E_RANK,
-            f"has rank %d, expected {arg.rank}: {describe(arg)}", f"i32 {rank}")  # fmt: skip
-        self._dims(array, tensor, variants)
+            f"has rank %d, expected {arg.rank}: {describe(given[0])}", f"i32 {rank}")  # fmt: skip
+        self._dims(array, tensor, given)
         self._strides(array, tensor)
         data = fn.field(tensor, DL_DATA, "ptr")
         there = fn.let(f"icmp ne ptr {data}, null")
@@ -262,20 +273,31 @@ class _Core:
     def _dispatch(self, labels: list[str]) -> None:
         fn = self.fn
         for label, spec in zip(labels, self.entry.specializations, strict=True):
-            conditions = []
-            for index, array in self.arrays.items():
-                arg = spec.signature.args[index]
-                tests = [f"icmp eq i32 {array.dtype}, {BORDERS[arg.dtype].word}"]
-                tests += [
-                    f"icmp eq i64 {array.dims[axis]}, {extent}"
-                    for axis, extent in enumerate(arg.dims)
-                    if isinstance(extent, int)
-                ]
-                conditions += [self._unless_absent(array, fn.let(test)) for test in tests]
+            fits = [
+                fn.let(test)
+                for index, array in self.arrays.items()
+                for test in self._tests(array, spec.signature.args[index])
+            ]
             after = fn.label("next")
-            fn.do(f"br i1 {self._all(conditions)}, label %{label}, label %{after}")
+            fn.do(f"br i1 {self._all(fits)}, label %{label}, label %{after}")
             fn.start(after)
         self._none_fits()
+
+    @staticmethod
+    def _tests(array: _Array, arg: Arg) -> list[str]:
+        """Return what must be true of an array for a specialization to take it."""
+        if arg.absent:
+            return [f"or i1 {array.null}, false"]
+        there = [] if array.null is None else [f"xor i1 {array.null}, true"]
+        return [
+            *there,
+            f"icmp eq i32 {array.dtype}, {BORDERS[arg.dtype].word}",
+            *(
+                f"icmp eq i64 {array.dims[axis]}, {extent}"
+                for axis, extent in enumerate(arg.dims)
+                if isinstance(extent, int)
+            ),
+        ]
 
     def _none_fits(self) -> None:
         fn = self.fn
@@ -283,6 +305,12 @@ class _Core:
         came, values = [], []
         for array in shown:
             name = fn.let(f"call ptr @kdsl.dtype_name(i32 {array.dtype})")
+            if array.null is not None:
+                none = self.strings("none")
+                name = fn.let(f"select i1 {array.null}, ptr {none}, ptr {name}")
+                came.append(f"{array.arg.name}: %s")
+                values.append(f"ptr {name}")
+                continue
             came.append(f"{array.arg.name}: %s[{', '.join(['%lld'] * len(array.dims))}]")
             values += [f"ptr {name}", *(f"i64 {dim}" for dim in array.dims)]
         rows = [
@@ -302,64 +330,56 @@ class _Core:
     # -- one specialization
 
     def _specialization(self, spec: Specialization) -> None:
-        names, free = self._bind_dims(spec.signature)
-        self._check_alignment(spec.signature)
-        for index, arg in enumerate(spec.signature.args):
+        signature = spec.signature
+        names = self._bind_dims(signature)
+        self._check_alignment(signature)
+        for index, arg in enumerate(signature.args):
             if arg.kind == SCALAR and BORDERS[arg.dtype].family != "f":
                 self._check_range(index, arg)
                 names.setdefault(arg.name, self.raw[index])
-        for name, value in spec.signature.consts:
+        for name, value in signature.consts:
             if isinstance(value, int):
                 names.setdefault(name, str(int(value)))
-        for relation in spec.signature.relations:
-            self._check_relation(relation, names, free)
+        for relation in signature.relations:
+            if signature.missing_dims.isdisjoint(relation.names):
+                self._check_relation(relation, names)
         self._call(spec)
 
-    def _bind_dims(self, signature: Signature) -> tuple[dict[str, str], dict[str, list[str]]]:
-        """Return each dim name's value, and the null flags of dims that only optionals have."""
-        holders: dict[str, list[tuple[_Array, int]]] = {}
-        names: dict[str, str] = {}
-        for index, array in self.arrays.items():
-            arg = signature.args[index]
-            for axis, dim in enumerate(arg.dims):
-                if isinstance(dim, str):
-                    holders.setdefault(dim, []).append((array, axis))
-                elif title := arg.dim_name(axis):
-                    names[title] = str(dim)
-        free: dict[str, list[str]] = {}
-        for name, places in holders.items():
-            names[name] = self._bind(name, places, free)
-        return names, free
+    def _given(self, signature: Signature) -> list[tuple[_Array, Arg]]:
+        """Return the arrays that a specialization takes."""
+        found = [(array, signature.args[index]) for index, array in self.arrays.items()]
+        return [(array, arg) for array, arg in found if not arg.absent]
 
-    def _bind(self, name: str, places: list[tuple[_Array, int]], free: dict[str, list[str]]) -> str:
-        fn = self.fn
-        sure = [p for p in places if p[0].absent is None]
-        if sure:
-            holder, axis = sure[0]
-            value, whose = holder.dims[axis], f"'{holder.arg.name}' has {name} ="
-        else:
-            value, whose = "0", f"another argument has {name} ="
-            for array, axis in reversed(places):
-                value = fn.let(f"select i1 {array.absent}, i64 {value}, i64 {array.dims[axis]}")
-            free[name] = [str(array.absent) for array, _ in places]
-        for array, axis in places:
-            if array.dims[axis] == value:
-                continue
-            self._need(
-                array.index, f"icmp eq i64 {array.dims[axis]}, {value}", codes.E_SHAPE,
-                f"dim {name} is %lld, but {whose} %lld",
-                f"i64 {array.dims[axis]}", f"i64 {value}")  # fmt: skip
-        return value
+    def _bind_dims(self, signature: Signature) -> dict[str, str]:
+        """Return each dim name's value; dims of one name must be equal."""
+        names: dict[str, str] = {}
+        holders: dict[str, _Array] = {}
+        for array, arg in self._given(signature):
+            for axis, dim in enumerate(arg.dims):
+                if isinstance(dim, int):
+                    if title := arg.dim_name(axis):
+                        names[title] = str(dim)
+                elif dim in holders:
+                    self._same_dim(dim, array, axis, names[dim], holders[dim])
+                else:
+                    names[dim], holders[dim] = array.dims[axis], array
+        return names
+
+    def _same_dim(self, dim: str, array: _Array, axis: int, value: str, holder: _Array) -> None:
+        extent = array.dims[axis]
+        self._need(
+            array.index, f"icmp eq i64 {extent}, {value}", codes.E_SHAPE,
+            f"dim {dim} is %lld, but '{holder.arg.name}' has {dim} = %lld",
+            f"i64 {extent}", f"i64 {value}")  # fmt: skip
 
     def _check_alignment(self, signature: Signature) -> None:
         fn = self.fn
-        for index, array in self.arrays.items():
-            arg = signature.args[index]
+        for array, arg in self._given(signature):
             align = max(arg.align, BORDERS[arg.dtype].bytes)
             low = fn.let(f"and i64 {array.address}, {align - 1}")
             good = fn.let(f"icmp eq i64 {low}, 0")
             self._need(
-                index, f"or i1 {good}, {array.empty}", codes.E_ALIGN,
+                array.index, f"or i1 {good}, {array.empty}", codes.E_ALIGN,
                 f"starts at address 0x%llx, expected a multiple of {align} bytes",
                 f"i64 {array.address}")  # fmt: skip
 
@@ -375,15 +395,10 @@ class _Core:
             f"is %lld, expected {arg.dtype}: {low} to {high}",
             f"i64 {self.raw[index]}")  # fmt: skip
 
-    def _check_relation(
-        self, relation: Relation, names: dict[str, str], free: dict[str, list[str]]
-    ) -> None:
+    def _check_relation(self, relation: Relation, names: dict[str, str]) -> None:
         fn, text = self.fn, relation.text
         good = RelationCompiler(self.entry.name, text, fn, names).compile()
         reads = relation.names
-        for name in reads:
-            if name in free:
-                good = fn.let(f"or i1 {good}, {self._all(free[name])}")
         came = ", ".join(f"{name} = %lld" for name in reads)
         fn.require(
             good,
@@ -415,6 +430,9 @@ class _Core:
             if arg.kind == SCALAR:
                 values.append(self._scalar(self.raw[index], arg.dtype))
                 continue
+            if arg.absent:
+                values += ["0"] * arg.slots
+                continue
             array = self.arrays[index]
             values.append(array.address)
             if arg.kind == TENSOR:
@@ -435,21 +453,18 @@ class _Core:
     # -- helpers
 
     def _need(self, index: int, condition: str, code: int, text: str, *values: str) -> None:
-        """Check one argument; an absent optional one passes."""
+        """Check one argument; one that is left out, and may be, passes."""
         arg = self.entry.signature.args[index]
         good = self.fn.let(condition)
         array = self.arrays.get(index)
-        if array is not None:
-            good = self._unless_absent(array, good)
+        if array is not None and array.null is not None:
+            good = self.fn.let(f"or i1 {good}, {array.null}")
         self.fn.require(
             good,
             code,
             f"{self.entry.name}: argument '{arg.name}' ({ordinal(index)}): {text}",
             *values,
         )
-
-    def _unless_absent(self, array: _Array, good: str) -> str:
-        return good if array.absent is None else self.fn.let(f"or i1 {good}, {array.absent}")
 
     def _any(self, tests: list[str]) -> str:
         result = self.fn.let(tests[0])

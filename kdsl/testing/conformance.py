@@ -2,9 +2,10 @@
 
     for problem in check_backend(backend, target): ...
 
-One module holds an entry for each case: a loop over arrays of special values (infinities, NaN, both zeros,
-subnormals, bounds) that applies one op at one width. Where an op is undefined (a zero divisor, a shift by the
-width, a float too large for an integer) the values are left out.
+One module holds an entry for each case: a loop over arrays of special values (infinities, NaN,
+both zeros,
+subnormals, bounds) that applies one op at one width. Where an op is undefined (a zero divisor, a
+shift by the width, a float too large for an integer) the values are left out.
 """
 
 from __future__ import annotations
@@ -217,7 +218,7 @@ def _forms(kind: type[Op]) -> Iterator[tuple[ScalarType, ScalarType | None, Any]
 def _conversions(kind: type[Op]) -> Iterator[tuple[ScalarType, ScalarType]]:
     integers = (I1, I8, I16, I32, I64)
     floats = (*SMALL_FLOATS, *FLOATS)
-    sources, targets = {
+    table: dict[type[Op], Any] = {
         arith.Extf: (floats, floats), arith.Truncf: (floats, floats),
         arith.Extsi: (integers, integers), arith.Extui: (integers, integers),
         arith.Trunci: (integers, integers),
@@ -226,8 +227,8 @@ def _conversions(kind: type[Op]) -> Iterator[tuple[ScalarType, ScalarType]]:
         arith.IndexCast: ((INDEX, *integers), (INDEX, *integers)),
         arith.IndexCastui: ((INDEX, *integers), (INDEX, *integers)),
         arith.Bitcast: ((F16, BF16, F32, F64, I16, I32, I64), (F16, BF16, F32, F64, I16, I32, I64)),
-    }[kind]  # fmt: skip
-    for source, target in product(sources, targets):
+    }  # fmt: skip
+    for source, target in product(*table[kind]):
         if _converts(kind, source, target):
             yield source, target
 
@@ -261,7 +262,8 @@ def _entry(case: Case) -> func.Func:
     elements = operand_elements(case)
     result = _result_element(case)
     types = [memref_type((DYNAMIC,), t) for t in (*elements, result)]
-    f = func.Func.empty(case.name, (*types, INDEX), **{func.ENTRY: None})
+    f = func.Func.empty(case.name, (*types, INDEX))
+    f.attributes[func.ENTRY] = None
     b = Builder(f.body)
     *arrays, out, count = f.body.args
     zero = arith.index_constant(b, 0)
@@ -293,8 +295,8 @@ def _of_width(t: ScalarType, width: int) -> Any:
 
 def _load(b: Builder, array: Value, i: Value, t: ScalarType, width: int) -> Value:
     if width:
-        return b.create(vector.Load, array, [i], types=[vector_type(width, t)])  # type: ignore[no-any-return]
-    return b.create(memref.Load, array, [i])  # type: ignore[no-any-return]
+        return b.create(vector.Load, array, [i], types=[vector_type(width, t)])
+    return b.create(memref.Load, array, [i])
 
 
 @dataclass
@@ -377,7 +379,7 @@ SIGNLESS_ZEROS = {arith.Maximumf, arith.Minimumf, arith.Maxnumf, arith.Minnumf}
 
 
 def ulp_distance(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-    """Return |got - expected| in units of the last place of ``expected``; inf where a NaN is involved."""
+    """Return |got - expected| in units of the last place; inf where a NaN is involved."""
     signed = np.dtype(f"i{got.dtype.itemsize}")
     a, b = (_ordered(x.view(signed)).astype(np.float64) for x in (expected, got))
     return np.where(np.isnan(expected) | np.isnan(got), np.inf, np.abs(a - b))

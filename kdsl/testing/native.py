@@ -32,8 +32,8 @@ def native_entries(
 def run_native(entry: LoadedEntry, *args: Any) -> int:
     """Call an entry and return its status.
 
-    An array is passed as a pointer; ``(array,)`` as a tensor with sizes and strides; ints and floats
-    (f64) as they are, np.float32 in its own bits.
+    An array is passed as a pointer; ``(array,)`` as a tensor with sizes and strides; ints and
+    floats (f64) as they are, np.float32 in its own bits.
     """
     words: list[int] = []
     for arg in args:

@@ -101,9 +101,7 @@ def test_the_pass_that_changes_an_answer_is_named(through_an_entry, broken):
 
 
 def test_a_pass_is_not_believed_when_it_says_that_nothing_changed(through_an_entry):
-    with pytest.raises(
-        ChangedMeaningError, match=r"subtracts changed the answer of @main: y\[0\]"
-    ):
+    with pytest.raises(ChangedMeaningError, match=r"subtracts changed the answer of @main: y\[0\]"):
         watched(through_an_entry, _Subtracts())
 
 

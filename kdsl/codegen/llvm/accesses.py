@@ -1,4 +1,4 @@
-"""Which widths memory is accessed with, read off the emitted text: the truth behind ``explain()``."""
+"""Which widths memory is accessed with, read off the emitted text for ``explain()``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections import Counter
 from kdsl.codegen.llvm.types import SUFFIXES
 
 FUNCTION = re.compile(r'^define internal [^@]*@"kdsl_kernel_([^"]*)"', re.MULTILINE)
+_SHAPE = r"<[^>]*>|[a-z]\w*"
+_PLACE = r", ptr %v\d+, align \d+"
 ACCESS = re.compile(
-    r"= (?P<load>load) (?P<loaded><[^>]*>|[a-z]\w*), ptr %v\d+, align \d+(?P<load_hint>, !nontemporal)?"
-    r"|  (?P<store>store) (?P<stored><[^>]*>|[a-z]\w*) [^,]*(?:\([^)]*\))?[^,]*, ptr %v\d+, align \d+"
-    r"(?P<store_hint>, !nontemporal)?"
+    rf"= load (?P<loaded>{_SHAPE}){_PLACE}(?P<load_hint>, !nontemporal)?"
+    rf"|  store (?P<stored>{_SHAPE}) .*{_PLACE}(?P<store_hint>, !nontemporal)?"
     r"|@llvm\.masked\.(?P<masked>load|store|gather|scatter)\.v(?P<count>\d+)(?P<element>\w+)\."
 )
 
@@ -31,8 +32,7 @@ def access_report(text: str) -> list[str]:
 def _kind(m: re.Match[str]) -> str:
     if m["masked"]:
         return f"masked {m['masked']} of {m['count']} x {m['element']}"
-    word = m["load"] or m["store"]
-    shape = (m["loaded"] or m["stored"]).strip("<>")
+    word = "load" if m["loaded"] else "store"
+    count, _, element = (m["loaded"] or m["stored"]).strip("<>").rpartition(" x ")
     streaming = "streaming " if m["load_hint"] or m["store_hint"] else ""
-    count, _, element = shape.rpartition(" x ")
     return f"{streaming}{word} of {count or '1'} x {SUFFIXES.get(element, element)}"

@@ -155,9 +155,9 @@ def _while(op: scf.While, w: FunctionWriter, table: LoweringTable) -> None:
     w.jump(head)
     w.close_scope()
     yielded = [w.names[v] for v in end.operands]
-    for arg, value, first, last in zip(args, before.args, inits, yielded, strict=True):
+    for name, value, first, last in zip(args, before.args, inits, yielded, strict=True):
         kind = w.spelling.type(value.type)
-        phis.append(f"  {arg} = phi {kind} [ {first}, %{outside} ], [ {last}, %{latch} ]")
+        phis.append(f"  {name} = phi {kind} [ {first}, %{outside} ], [ {last}, %{latch} ]")
     w.start(done)
     for out, text in zip(op.outs, values, strict=True):
         w.names[out] = text

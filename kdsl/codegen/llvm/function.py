@@ -1,7 +1,7 @@
 """The text of one LLVM function while it is written: names, blocks, and places before loops.
 
-Address arithmetic that does not change in a loop is written in front of it, and once: the writer knows at
-which loop depth each value is defined, and every loop leaves a place for such lines.
+Address arithmetic that does not change in a loop is written in front of it, and once: the writer
+knows at which loop depth each value is defined, and every loop leaves a place for such lines.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from kdsl.ir.core import Value
 
 @dataclass(slots=True)
 class Buffer:
-    """A memref while code is written: address, sizes and strides in elements, as text or numbers."""
+    """A memref while code is written: address, sizes, strides in elements; text or numbers."""
 
     base: str
     sizes: list[str | int]
     strides: list[str | int]
-    depth: int = 0
-    align: int = 0
 
 
 @dataclass(slots=True)

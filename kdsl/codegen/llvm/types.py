@@ -1,7 +1,9 @@
 """How types and constants are spelled in LLVM IR.
 
-A float that the target cannot compute with (bf16, f8, often f16) is held as an integer of its size: moving it
-then never needs support, and conversions say what they do. A bool is one bit in registers, one byte in memory.
+A float that the target cannot compute with (bf16, f8, often f16) is held as an integer of its
+size: moving it
+then never needs support, and conversions say what they do. A bool is one bit in registers, one
+byte in memory.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import isnan as math_isnan
 from typing import Any
 
 from kdsl.codegen.llvm.function import FunctionWriter
@@ -161,7 +162,7 @@ def minmax(op: Any, w: FunctionWriter) -> None:
 
 def _is_number(value: Value) -> bool:
     known = constant_of(value)
-    return known is not None and known == known
+    return known is not None and not math_isnan(known)
 
 
 def _mask_type(t: Any) -> Any:
@@ -242,7 +243,7 @@ def broadcast(op: vector.Broadcast, w: FunctionWriter) -> None:
 
 def splat_text(w: FunctionWriter, t: str, scalar: str) -> str:
     """Return the instruction that repeats a typed scalar in the vector type ``t``."""
-    count, _, element = t[1:-1].partition(" x ")
+    count = t[1:-1].partition(" x ")[0]
     name = scalar.rpartition(" ")[2]
     if not name.startswith("%"):
         return f"select i1 true, {t} splat ({scalar}), {t} poison"

@@ -18,10 +18,10 @@ class Task:
 
     ``kind``: "store" a tile in the buffer of ``owner`` whose lane axis is ``dest_lane`` (or in
     ``dest``), "write" it to memory, "reduce" it along ``axis``, or a "dot", "scan" or "scatter",
-    each with a nest of its own. ``lane`` is the nest's lane axis; ``turned`` is the lane axis of what is
-    written when that differs. A silent task computes for the others of its nest only. ``same`` are
-    tiles read at the very coordinates of the task, ``other`` those read elsewhere; ``loads`` the
-    memory reads inside.
+    each with a nest of its own. ``lane`` is the nest's lane axis; ``turned`` is the lane axis of
+    what is written when that differs. A silent task computes for the others of its nest only.
+    ``same`` are tiles read at the coordinates of the task, ``other`` those read elsewhere;
+    ``loads`` the memory reads inside.
     """
 
     kind: str
