@@ -13,7 +13,7 @@ from kdsl.ir.signature import Signature
 from kdsl.language.dims import Dim, DimExpr
 from kdsl.language.kernel import Kernel, exports
 from kdsl.language.params import NO_DEFAULT
-from kdsl.language.spec import SpecValue, combinations, parse_spec
+from kdsl.language.spec import SpecValue, combinations, is_given, parse_spec, spec_text
 from kdsl.language.specialize import GRID_ARGS, Specialization, TracedModule, specialization_for
 from kdsl.runtime.launcher import Bound, Launcher, Request, Traced, grid_sizes
 from kdsl.runtime.views import View
@@ -207,20 +207,27 @@ class Export:
     @property
     def spec_names(self) -> tuple[str, ...]:
         params = self.kernel.params
-        return (*params.dtype_vars, *params.dims, *params.consts)
+        return (*params.dtype_vars, *params.dims, *params.consts, *self.optional)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The arguments that a specialization is compiled with or without."""
+        return tuple(p.name for p in self.kernel.params.args if p.optional)
 
     def compile(
         self, values: Mapping[str, SpecValue], target: Target, symbol: str
     ) -> tuple[Artifact, Signature]:
         """Return the code of one specialization, callable as ``symbol``, and its signature."""
-        known = dict(values)
+        known = {**values, **dict.fromkeys(self.optional)}
+        for name in self.optional:
+            if is_given(name, values.get(name)):
+                del known[name]
         extents = {n: v for n, v in known.items() if n in self.kernel.params.dims}
         known |= derived_consts(self.kernel, extents, known)  # type: ignore[arg-type]
         try:
             spec = self.kernel.specialize(**known)
         except KdslError as problem:
-            text = " ".join(f"{name}={value}" for name, value in values.items())
-            raise BadSpecError(text=text, why=problem.summary) from problem
+            raise BadSpecError(text=spec_text(values), why=problem.summary) from problem
         traced = self.kernel.trace(spec, target)
         entry = traced.module.function(traced.entry)
         entry.attributes["sym_name"] = symbol.removeprefix("kdsl_entry_")
@@ -231,7 +238,9 @@ class Export:
 def exported(kernel: Kernel, *specs: str) -> Export:
     """Name the specializations of a kernel for ``kdsl build``.
 
-    Each text is as for ``--spec``: ``"T=f32,bf16 D=64"`` stands for two specializations.
+    Each text is as for ``--spec``: ``"T=f32,bf16 D=64"`` stands for two specializations, and
+    ``"lse=none,given"`` for one without the optional argument ``lse`` and one with it. What is not
+    named is left out.
     """
     texts = specs or ("",)
     chosen = [values for text in texts for values in combinations(parse_spec([text]))]

@@ -13,7 +13,7 @@ from kdsl.codegen.backend import Artifact, Source
 from kdsl.codegen.registry import backend_named
 from kdsl.ir.signature import Signature
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
-from kdsl.language.spec import Spec, SpecValue, combinations
+from kdsl.language.spec import Spec, SpecValue, combinations, spec_text
 from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord
 from kdsl.serving.package import build_shared_object, manifest_of
 from kdsl.target.target import Target
@@ -73,7 +73,7 @@ class Job:
     @property
     def title(self) -> str:
         """The entry's name and what is fixed."""
-        return " ".join([self.export.name, *(f"{k}={v}" for k, v in self.values.items())])
+        return " ".join(filter(None, [self.export.name, spec_text(self.values)]))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from textwrap import shorten
 import click
 
 from kdsl.cli.console import table
-from kdsl.ir.signature import Arg
+from kdsl.ir.signature import Arg, Signature
 from kdsl.serving.manifest import Entry, Manifest, TargetRecord, read
 
 ACCESS_WORDS = {"ro": "read", "wo": "written", "rw": "read and written"}
@@ -61,7 +61,7 @@ def show_entry(entry: Entry) -> None:
     if entry.grid:
         click.echo(f"  grid {entry.grid}")
     for number, special in enumerate(entry.specializations, 1):
-        click.echo(f"  specialization {number}: {specialization_text(entry, special.symbol)}")
+        click.echo(f"  specialization {number}: {specialization_text(special.signature)}")
     click.echo("")
 
 
@@ -73,16 +73,17 @@ def _argument_row(entry: Entry, index: int, arg: Arg) -> tuple[str, ...]:
     return arg.name, kind, " ".join(dtypes), dims, access, str(arg.align) if arg.align > 1 else ""
 
 
-def specialization_text(entry: Entry, symbol: str) -> str:
+def specialization_text(signature: Signature) -> str:
     """Return what one specialization fixes: dtypes, dims, constants."""
-    (special,) = [s for s in entry.specializations if s.symbol == symbol]
-    signature = special.signature
-    dtypes = " ".join(dict.fromkeys(arg.dtype for arg in signature.args if arg.is_array))
+    arrays = (arg for arg in signature.args if arg.is_array and not arg.absent)
+    dtypes = " ".join(dict.fromkeys(arg.dtype for arg in arrays))
     dims = {
         arg.dim_name(axis) or f"{arg.name}.shape[{axis}]": dim
         for arg in signature.args
         for axis, dim in enumerate(arg.dims)
         if isinstance(dim, int)
     }
-    fixed = [f"{name}={value}" for name, value in (*dims.items(), *signature.consts)]
+    presence = {a.name: "none" if a.absent else "given" for a in signature.args if a.optional}
+    named = (*dims.items(), *presence.items(), *signature.consts)
+    fixed = [f"{name}={value}" for name, value in named]
     return " ".join([dtypes, *dict.fromkeys(fixed)])

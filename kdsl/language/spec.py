@@ -3,13 +3,14 @@
     D=64,128 T=f32,bf16 causal=true
 
 Words apart by blanks; each is NAME=VALUE[,VALUE...]. Every combination is one specialization.
-Values are ints, floats, true, false, none, or words (dtype names, strings).
+Values are ints, floats, true, false, none, or words (dtype names, strings). For an optional argument
+they are none (callers must leave it out) and given (callers must pass it); none when nothing is said.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from kdsl.errors import BadSpecError
@@ -21,6 +22,7 @@ WORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 INTEGER = re.compile(r"[+-]?(0x[0-9a-fA-F]+|\d+)")
 FLOAT = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+)([eE][+-]?\d+)?")
 NAMED_VALUES: dict[str, SpecValue] = {"true": True, "false": False, "none": None}
+GIVEN = "given"
 VALUE = re.compile(r"[\w.+-]+")
 
 
@@ -39,6 +41,23 @@ def parse_spec(texts: Sequence[str]) -> Spec:
 def combinations(spec: Spec) -> list[dict[str, SpecValue]]:
     """Return one assignment for each combination of values, the last name varying fastest."""
     return [dict(zip(spec, values, strict=True)) for values in product(*spec.values())]
+
+
+def spec_text(values: Mapping[str, SpecValue]) -> str:
+    """Return one assignment in the language of --spec."""
+    names = {value: name for name, value in NAMED_VALUES.items()}
+    return " ".join(
+        f"{name}={names[value] if value is None or value is True or value is False else value}"
+        for name, value in values.items()
+    )
+
+
+def is_given(name: str, value: SpecValue) -> bool:
+    """Return whether an optional argument is compiled to be passed. Raises BadSpecError."""
+    if value is None or value == GIVEN:
+        return value is not None
+    text = spec_text({name: value})
+    raise BadSpecError(text=text, why=f"{name} is an optional argument: it is none or {GIVEN}")
 
 
 def _parse_word(word: str) -> tuple[str, tuple[SpecValue, ...]]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kdsl.dialects.arith import constant_of
 from kdsl.dialects.func import KERNEL, Func, Return
 from kdsl.dialects.kdsl import Launch
-from kdsl.dialects.memref import Alloc, Alloca, Dealloc, Load, Store
+from kdsl.dialects.memref import Alloc, Alloca, Cast, Dealloc, Dim, Load, Store
 from kdsl.dialects.scf import PARALLEL, For
 from kdsl.ir.attributes import AttributeValue, Symbol
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Module, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
+from kdsl.ir.types import DYNAMIC
 from kdsl.ir.types import function as function_type
 from kdsl.passes.aliasing import may_alias
 from kdsl.passes.explain import EXPLAIN, explain
@@ -141,6 +143,7 @@ class _Chain:
         self.own: set[Value] = set()
         self.loads: list[Value] = []
         self.lines: list[AttributeValue] = []
+        self.sizes: dict[tuple[object, ...], Value] = {}
         self.first_loop: For | None = None
         self.first_loop, _ = self._take(launch, kernel)
         self.group = Group(self.first_loop, self.own)
@@ -153,6 +156,7 @@ class _Chain:
         if why is not None:
             for op in reversed(copies):
                 op.erase()
+            self.sizes = {k: v for k, v in self.sizes.items() if v.op and v.op.parent}
             self._forget(*before)
             return why
         self.group.add(loop)
@@ -182,10 +186,13 @@ class _Chain:
         copies: list[Op] = []
         found: For | None = None
         for op in kernel.body:
-            if isinstance(op, Return):
+            if isinstance(op, Return) or self._is_known_size(op, launch, kernel, mapping):
                 continue
             copy = op.clone(mapping)
             copies.append(copy)
+            key = _size_key(op, launch, kernel)
+            if key is not None:
+                self.sizes[key] = copy.results[0]
             if isinstance(copy, For) and PARALLEL in copy.attributes:
                 found = copy
                 self.joined.body.append(copy)
@@ -196,13 +203,23 @@ class _Chain:
         assert found is not None
         return found, copies
 
+    def _is_known_size(
+        self, op: Op, launch: Launch, kernel: Func, mapping: dict[Value, Value]
+    ) -> bool:
+        """Let a size that an earlier kernel asked for too be one value, so that loops compare."""
+        key = _size_key(op, launch, kernel)
+        if key is None or key not in self.sizes:
+            return False
+        mapping[op.results[0]] = self.sizes[key]
+        return True
+
     def _parameters(self, launch: Launch, kernel: Func) -> dict[Value, Value]:
         """Return what stands for a kernel's parameters; equal arguments share one."""
         for given, parameter in zip(launch.args, kernel.body.args, strict=True):
             if given not in self.inner:
                 self.inner[given] = self.joined.body.add_argument(given.type, parameter.name)
                 self.args.append(given)
-                if isinstance(given.op, Alloc | Alloca):
+                if isinstance(buffer_behind(given).op, Alloc | Alloca):
                     self.own.add(self.inner[given])
         lines = kernel.attributes.get(EXPLAIN)
         if isinstance(lines, list):
@@ -220,6 +237,39 @@ class _Chain:
         if self.lines:
             self.joined.attributes[EXPLAIN] = self.lines
         return self.joined
+
+
+def buffer_behind(value: Value) -> Value:
+    """Return the buffer that a chain of casts shows."""
+    while isinstance(value.op, Cast):
+        value = value.op.source
+    return value
+
+
+def _size_key(op: Op, launch: Launch, kernel: Func) -> tuple[object, ...] | None:
+    """Return what a ``memref.dim`` of a parameter asks for, in terms of the launching function."""
+    if not isinstance(op, Dim):
+        return None
+    axis = constant_of(op.index)
+    parameters = kernel.body.args
+    at = next((i for i, p in enumerate(parameters) if p is op.source), None)
+    if axis is None or at is None:
+        return None
+    return _extent_key(launch.args[at], int(axis))
+
+
+def _extent_key(buffer: Value, axis: int) -> tuple[object, ...]:
+    """Follow a size through casts and allocations to the argument that it is taken from."""
+    buffer = buffer_behind(buffer)
+    if not isinstance(buffer.op, Alloc):
+        return "dim", buffer, axis
+    shape = buffer.op.memref_type.shape
+    if shape[axis] != DYNAMIC:
+        return "size", shape[axis]
+    size = buffer.op.operands[sum(n == DYNAMIC for n in shape[:axis])]
+    if isinstance(size.op, Dim) and constant_of(size.op.index) is not None:
+        return _extent_key(size.op.source, int(constant_of(size.op.index)))
+    return "value", size
 
 
 @dataclass(frozen=True)
@@ -244,20 +294,23 @@ def _drop(buffer: Alloc, function: Op, once: dict[str, Func]) -> bool:
     """Remove a workspace unless somebody reads it; ``once``: kernels launched in one place."""
     value = buffer.results[0]
     stored: list[tuple[Launch, Func, int]] = []
-    for user in value.users:
-        if isinstance(user, Dealloc):
-            continue
-        if not isinstance(user, Launch) or user.kernel.name not in once:
-            return False
-        at = [i for i, given in enumerate(user.args) if given is value]
-        kernel = once[user.kernel.name]
-        inside = kernel.body.args[at[0]]
-        if len(at) != 1 or not _is_only_stored(inside):
-            return False
-        stored.append((user, kernel, at[0]))
+    shown = [value, *(user.results[0] for user in value.users if isinstance(user, Cast))]
+    for view in shown:
+        for user in view.users:
+            if isinstance(user, Dealloc | Cast):
+                continue
+            if not isinstance(user, Launch) or user.kernel.name not in once:
+                return False
+            at = [i for i, given in enumerate(user.args) if given in shown]
+            kernel = once[user.kernel.name]
+            if len(at) != 1 or not _is_only_stored(kernel.body.args[at[0]]):
+                return False
+            stored.append((user, kernel, at[0]))
+    if any(view.users and isinstance(u, Cast) for view in shown[1:] for u in view.users):
+        return False
     for launch, kernel, index in stored:
         _drop_parameter(kernel, launch, index)
-    for user in list(value.users):
+    for user in [u for view in reversed(shown) for u in view.users]:
         user.erase()
     buffer.erase()
     explain(function, f"workspace {value.name or ''} of {value.type}: never written to memory")

@@ -39,12 +39,15 @@ def any_of(items: list[str]) -> str:
 
 
 def describe(arg: Arg) -> str:
-    """Return an array argument as the user declared it: ``bf16[B, S, 128]``; ``none`` if absent."""
-    if arg.absent:
-        return "none"
+    """Return an array argument as the user declared it: ``bf16[B, S, 128]``."""
     if arg.kind == PTR:
         return f"{arg.dtype}[:]"
     return f"{arg.dtype}[{', '.join(str(dim) for dim in arg.dims)}]"
+
+
+def taken(arg: Arg) -> str:
+    """Return what a specialization takes for an array argument: ``none``, or its description."""
+    return "none" if arg.absent else describe(arg)
 
 
 def validate(entry: Entry) -> None:
@@ -206,9 +209,9 @@ class _Core:
         array.address = fn.let(f"add i64 {address}, {fn.field(tensor, DL_OFFSET, 'i64')}")
 
     def _variants(self, index: int) -> list[Arg]:
-        """Return this argument in every specialization, without repeats of its description."""
+        """Return this argument in every specialization, without repeats."""
         found = {
-            describe(a): a for a in (s.signature.args[index] for s in self.entry.specializations)
+            taken(a): a for a in (s.signature.args[index] for s in self.entry.specializations)
         }
         return list(found.values())
 
@@ -314,7 +317,7 @@ class _Core:
             came.append(f"{array.arg.name}: %s[{', '.join(['%lld'] * len(array.dims))}]")
             values += [f"ptr {name}", *(f"i64 {dim}" for dim in array.dims)]
         rows = [
-            ", ".join(f"{a.arg.name}: {describe(s.signature.args[a.index])}" for a in shown)
+            ", ".join(f"{a.arg.name}: {taken(s.signature.args[a.index])}" for a in shown)
             for s in self.entry.specializations
         ]
         rest = len(rows) - MAX_LISTED

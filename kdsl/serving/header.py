@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kdsl.ir.signature import SCALAR, Arg
-from kdsl.serving.checks import any_of, describe, ordinal, scalar_border
+from kdsl.serving.checks import any_of, describe, ordinal, scalar_border, taken
 from kdsl.serving.codes import STATUSES
 from kdsl.serving.dtypes import BORDERS
 from kdsl.serving.manifest import ABI, Entry, Manifest
@@ -45,7 +45,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         f"const DLTensor* {a.name}" if a.is_array else f"{_c_type(entry, k)} {a.name}"
         for k, a in enumerate(args)
     ]
-    call = [f"&{a.name}" if a.is_array else _example(a) for a in args]
+    call = [_example(a) for a in args]
     return {
         "name": entry.name,
         "doc": [_plain(line) for line in entry.doc.strip().splitlines()],
@@ -72,13 +72,14 @@ def _meaning(entry: Entry, index: int) -> str:
         notes.append("last dim contiguous")
     if arg.align > 1:
         notes.append(f"aligned to {arg.align} bytes")
-    if arg.optional:
-        notes.append("may be NULL")
+    absent = {s.signature.args[index].absent for s in entry.specializations}
+    if True in absent:
+        notes.append("may be NULL" if False in absent else "must be NULL: built without it")
     return f"{any_of(dtypes)} {shape}, {', '.join(notes)}"
 
 
 def _specialization(args: tuple[Arg, ...], consts: tuple[tuple[str, object], ...]) -> str:
-    arrays = [f"{a.name} {describe(a)}" for a in args if a.is_array]
+    arrays = [f"{a.name} {taken(a)}" for a in args if a.is_array]
     return _plain("; ".join([*arrays, *(f"{name} = {value}" for name, value in consts)]))
 
 
@@ -87,6 +88,8 @@ def _c_type(entry: Entry, index: int) -> str:
 
 
 def _example(arg: Arg) -> str:
+    if arg.is_array:
+        return "NULL" if arg.absent else f"&{arg.name}"
     if arg.default is not None:
         return str(arg.default).lower() if isinstance(arg.default, bool) else str(arg.default)
     return "1.0" if BORDERS[arg.dtype].family == "f" else "1"

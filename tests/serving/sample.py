@@ -158,13 +158,13 @@ AXPBY = Signature(
 )
 
 
-def rows_signature(dtype: str) -> Signature:
+def rows_signature(dtype: str, biased: bool) -> Signature:
     return Signature(
         "rows",
         (
             Arg("src", "tensor", dtype, "ro", ("R", "C")),
             Arg("out", "tensor", "f32", "wo", ("R", "C"), align=16),
-            Arg("bias", "tensor", "f32", "ro", ("C",), optional=True),
+            Arg("bias", "tensor", "f32", "ro", ("C",), optional=True, absent=not biased),
             Arg("scale", "scalar", dtype, default=2.0),
             Arg("mode", "scalar", "i32", default=1),
         ),
@@ -177,7 +177,11 @@ ENTRIES = (
     Entry("axpby", (Specialization("kdsl_entry_axpby", AXPBY),), doc="y = a * x + b * y /* sum */"),
     Entry(
         "rows",
-        tuple(Specialization(f"kdsl_entry_rows_{d}", rows_signature(d)) for d in ("f32", "bf16")),
+        tuple(
+            Specialization(f"kdsl_entry_rows_{d}", rows_signature(d, biased))
+            for d in ("f32", "bf16")
+            for biased in (False, True)
+        ),
         doc="Scale each row.",
     ),
 )

@@ -88,5 +88,5 @@ def test_the_header_documents_dims_relations_and_an_example():
     assert " * Must hold: C % G == 0" in text
     assert "bias (3rd): f32 [C], read, last dim contiguous, may be NULL" in text
     assert "out (2nd): f32 [R, C], written, last dim contiguous, aligned to 16 bytes" in text
-    assert "Example: if (kdsl_rows(&src, &out, &bias, 2.0, 1, NULL) != KDSL_OK)" in text
+    assert "Example: if (kdsl_rows(&src, &out, NULL, 2.0, 1, NULL) != KDSL_OK)" in text
     assert "int32_t kdsl_rows(const DLTensor* src, const DLTensor* out" in text
