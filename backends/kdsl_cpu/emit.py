@@ -1,10 +1,8 @@
-"""Modules as LLVM IR for a CPU: kernels run over a range of programs, entries unpack slots and
-launch.
+"""Modules as LLVM IR for a CPU: kernels run over ranges of programs, entries unpack and launch.
 
 A kernel becomes ``i32 kernel(ptr context, i64 begin, i64 end)``, which the thread pool calls. The
-context is an
-array of 8-byte slots: the grid's three sizes, then the arguments as the slots of an entry hold
-them.
+context is an array of 8-byte slots: the grid's three sizes, then the arguments as the slots of an
+entry hold them.
 """
 
 from __future__ import annotations
@@ -337,8 +335,8 @@ def launch(op: kdsl.Launch, w: Kernel) -> None:
     plane = w.let(f"mul i64 {sizes[0]}, {sizes[1]}")
     total = w.let(f"mul i64 {plane}, {sizes[2]}")
     w.module.declared["declare i32 @kdsl_parallel_for(ptr, ptr, i64)"] = None
-    call = f"call i32 @kdsl_parallel_for(ptr {kernel_symbol(op.kernel.name)}, ptr {context}, i64 {total})"
-    status = w.let(call)
+    args = f"ptr {kernel_symbol(op.kernel.name)}, ptr {context}, i64 {total}"
+    status = w.let(f"call i32 @kdsl_parallel_for({args})")
     fail_unless(w, w.let(f"icmp eq i32 {status}, 0"), status)
 
 

@@ -23,7 +23,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Artifact:
-    """Assembled code: bytes in a ``format`` ("elf-object"), the callable entries, facts, a digest."""
+    """Assembled code: bytes in a format ("elf-object"), callable entries, facts, a digest."""
 
     data: bytes
     format: str

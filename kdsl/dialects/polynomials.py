@@ -1,19 +1,16 @@
-"""Elementary functions by argument reduction and minimax polynomials: no calls, any width, no
-tables.
+"""Elementary functions by argument reduction and minimax polynomials: no calls, any width.
 
 Largest errors, measured over dense sweeps against exact values, in units of the last place (ulp):
 
-    f32: exp2 1.3  exp 1.1  log 1.0  log2 1.4  sin, cos 1.7 for |x| <= 1e5  tanh 1.5  erf 2.6  powf
-    0.6
-    f64: exp2 1.2  exp 1.1  log 1.0  log2 1.3  sin, cos 1.7 for |x| <= 1e7  tanh 1.5  erf 7.0  powf
-    2000
+    f32: exp2 1.3, exp 1.1, log 1.0, log2 1.4, sin and cos 1.7 for |x| <= 1e5, tanh 1.5, erf 2.6,
+         powf 2
+    f64: exp2 1.2, exp 1.1, log 1.0, log2 1.3, sin and cos 1.7 for |x| <= 1e7, tanh 1.5, erf 7.0,
+         powf 3000
 
 Beyond the stated range sin and cos stay within [-1, 1] but lose their digits. Infinities, NaN,
-zeros and
-subnormals follow C. With the fast-math flag ``afn``, exp2 in f32 has an error of at most 8 ulp,
-and results below
-2**-125.5 are zero. Smaller floats are computed in f32. The coefficients come from the Remez
-algorithm with 50 digits; the lowest power stands first.
+zeros and subnormals follow C. With the fast-math flag ``afn``, exp2 in f32 has an error of at most
+8 ulp, and results below 2**-125.5 are zero. Smaller floats are computed in f32. The coefficients
+come from the Remez algorithm with 50 digits; the lowest power stands first.
 """
 
 from __future__ import annotations
@@ -409,10 +406,9 @@ def remainder_lanes(x: Lanes, y: Lanes) -> Lanes:
 
 
 def fused_lanes(a: Lanes, b: Lanes, c: Lanes) -> Lanes:
-    """a * b + c without the instruction: in f64 for f32; for f64 the product's error is kept
-    (Dekker).
+    """Return a * b + c without the instruction: in f64 for f32; f64 keeps the product's error.
 
-    An f64 product that overflows or loses subnormal bits is not rescued.
+    An f64 product that overflows or loses subnormal bits is not rescued (Dekker's method).
     """
     if a.element is F32:
         x, y, z = (v.to(arith.Extf, F64) for v in (a, b, c))

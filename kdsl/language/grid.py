@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kdsl.dialects import kdsl as ops
-from kdsl.errors import StaticAssertError, TypeMismatchError
+from kdsl.errors import StaticAssertError, TracedBoolError, TypeMismatchError
 from kdsl.language.dims import DimExpr, extent
 from kdsl.language.state import current, emit, where
 from kdsl.language.types import describe, static_int
@@ -61,11 +61,14 @@ def require(condition: Any, message: str = "") -> None:
 
 def grid_text(kernel: Any) -> str:
     """Return a kernel's grid as a formula of dims, Const parameters and integer arguments."""
-    import sympy
-
     from kdsl.language.specialize import grid_of
 
     params = kernel.params
     names = [*params.dims, *params.consts, *(p.name for p in params.args if p.kind == "scalar")]
-    symbols = {n: sympy.Symbol(n, integer=True, positive=True) for n in names}
-    return ", ".join(str(part) for part in grid_of(kernel, symbols))
+    try:
+        parts = grid_of(kernel, {n: DimExpr("name", n) for n in names})
+    except TracedBoolError:  # minimum and maximum compare
+        import sympy
+
+        parts = grid_of(kernel, {n: sympy.Symbol(n, integer=True, positive=True) for n in names})
+    return ", ".join(map(str, parts))

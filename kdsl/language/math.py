@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from kdsl.dialects import math as ops
+from kdsl.language.dims import DimExpr
 from kdsl.language.values import (
     Lanes,
     as_value,
@@ -170,8 +171,10 @@ def _extreme(op: str, a: Any, b: Any) -> Any:
 
 
 def cdiv(a: Any, b: Any) -> Any:
-    """Return the quotient of integers, rounded up; plain and sympy numbers work too."""
+    """Return the quotient of integers, rounded up; plain and sympy numbers and dims work too."""
     a, b = as_value(a), as_value(b)
     if isinstance(a, Lanes) or isinstance(b, Lanes):
         return binary("cdiv", a, b)
+    if isinstance(a, DimExpr) or isinstance(b, DimExpr):
+        return (a + b - 1) // b
     return -(-a // b)

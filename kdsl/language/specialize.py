@@ -370,7 +370,7 @@ def three(grid: Any, name: str) -> tuple[Any, Any, Any]:
         value = as_value(part)
         whole = isinstance(value, Scalar) and value.dtype.is_integer
         whole = whole or (isinstance(value, int) and not isinstance(value, bool))
-        if not whole and not hasattr(value, "free_symbols"):
+        if not whole and not isinstance(value, DimExpr) and not hasattr(value, "free_symbols"):
             raise BadGridError(where(), kernel=name, got=describe(part), why="is no integer")
     return (*parts, *(1 for _ in range(3 - len(parts))))
 

@@ -344,7 +344,8 @@ def as_value(x: Any) -> Any:
     if isinstance(x, bool | int | float):
         return x
     if isinstance(x, DimExpr):
-        return as_value(extent(x))
+        found = extent(x)
+        return x if found is x else as_value(found)
     loaded = getattr(x, "as_operand", None)
     if loaded is not None:
         return loaded()

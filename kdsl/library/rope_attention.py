@@ -122,7 +122,7 @@ def rope_attention_decode(
     WINDOW: Const[int] = 0,
     SOFTCAP: Const[float] = 0.0,
     INTERLEAVED: Const[bool] = False,
-    BN: Const[int] = 64,
+    BN: Const[int] = 128,
 ) -> None:
     """Append one token for each sequence at its ``position`` and attend up to it.
 

@@ -20,7 +20,7 @@ INFINITY = 0x7F800000
 
 @dataclass(frozen=True)
 class Format:
-    """A small binary float: mantissa bits, bias, the largest finite number's bits, infinity's and NaN's."""
+    """A small float: mantissa bits, bias; the bits of the largest number, of overflow, of NaN."""
 
     type: ScalarType
     mantissa: int
@@ -97,7 +97,7 @@ def anchor_bits(anchor: float) -> int:
 
 
 def narrow_odd(x: Lanes) -> Lanes:
-    """Return f64 lanes as f32, inexact ones with their last bit set, so that a second rounding is right."""
+    """Return f64 lanes as f32, inexact ones odd, so that a second rounding is right."""
     y = x.to(arith.Truncf, F32)
     back = y.to(arith.Extf, F64)
     inexact = back.compare("one", x)

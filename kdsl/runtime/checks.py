@@ -46,7 +46,7 @@ class Checked:
         self.code = [(r, compile(r.text, "<relation>", "eval")) for r in signature.relations]
 
     def slots(self, values: Sequence[Any], words: list[int], keep: list[Any]) -> None:
-        """Append the slots of all arguments; raise a LaunchError for the first that does not fit."""
+        """Append the slots of all arguments; raise a LaunchError for the first misfit."""
         dims: dict[str, int] = {}
         owners: dict[str, str] = {}
         for arg, value, dtype, align in zip(
@@ -119,7 +119,7 @@ class Checked:
             raise ReadOnlyArrayError(kernel=kernel, name=name)
 
     def _contiguous(self, arg: Arg, view: View) -> None:
-        """A pointer sees elements one after the other, whatever the shape."""
+        """Check that elements lie one after the other: a pointer sees no strides."""
         step = 1
         for extent, stride in zip(reversed(view.shape), reversed(view.strides), strict=True):
             if extent != 1 and stride != step and 0 not in view.shape:

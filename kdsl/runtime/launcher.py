@@ -253,9 +253,8 @@ class Launcher:
             strides = view.strides
             if strides and strides[-1] != 1 and view.shape[-1] > 1:
                 key.append(True)
-            for axis in self._fixed.get(name, ()):
-                if axis < len(view.shape):
-                    key.append(view.shape[axis])
+            rank = len(view.shape)
+            key.extend(view.shape[axis] for axis in self._fixed.get(name, ()) if axis < rank)
         frozen = tuple(key)
         found = self._prepared.get(frozen)
         if found is None:

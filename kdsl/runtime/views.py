@@ -14,8 +14,15 @@ from kdsl.ir.types import DTYPES, dtype_of_numpy
 
 CPU_DEVICES = (1, 3, 11)
 """DLPack's numbers of memory that the CPU reads: plain, and pinned for CUDA or ROCm."""
-DEVICE_NAMES = {2: "cuda", 4: "opencl", 7: "vulkan", 8: "metal", 10: "rocm", 12: "cuda (managed)"}
-HOST = "cpu"
+DEVICE_NAMES = {
+    2: "a CUDA device",
+    4: "an OpenCL device",
+    7: "a Vulkan device",
+    8: "a Metal device",
+    10: "a ROCm device",
+    12: "CUDA managed memory",
+}
+HOST = "the host"
 
 
 class View:
@@ -99,7 +106,7 @@ def _view_of_torch(x: Any) -> View:
     name = _NAMES.get(x.dtype)
     if name is None:
         name = _NAMES[x.dtype] = _TORCH.get(str(x.dtype), str(x.dtype))
-    device = HOST if x.device.type == "cpu" else str(x.device)
+    device = HOST if x.is_cpu else f"the device {x.device}"
     return View(x.data_ptr(), name, tuple(x.shape), tuple(x.stride()), False, device, x)
 
 
@@ -142,7 +149,7 @@ _BY_CODE = {(d.dlpack, d.itemsize * 8): d.name for d in DTYPES.values() if d.kin
 
 
 def _view_of_dlpack(x: Any) -> View:
-    """Read the unversioned form, which every library gives; the capsule stays alive with the view."""
+    """Read the unversioned form, which every library gives; the view keeps the capsule."""
     where = x.__dlpack_device__()[0] if hasattr(x, "__dlpack_device__") else 1
     if where not in CPU_DEVICES:
         return View(0, "", (), (), False, DEVICE_NAMES.get(where, f"device type {where}"), x)

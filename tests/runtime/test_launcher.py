@@ -61,13 +61,13 @@ SIGNATURE = Signature(
 class Kernel:
     name = "go"
     parameters = ("x", "out", "w", "n", "s")
-    defaults = {"s": 1.0}
-    consts = {}
     fixed_axes = ()
     outputs = ()
 
     def __init__(self):
         self.traced = 0
+        self.defaults = {"s": 1.0}
+        self.consts = {}
 
     def specialize(self, request):
         self.traced += 1
@@ -173,7 +173,7 @@ WRONG = [
     ({"out": read_only()}, ReadOnlyArrayError, "'out'"),
     ({"x": misaligned(np.float32, 12).reshape(3, 4)}, AlignmentError, "'x'"),
     ({"w": np.zeros(4, ml_dtypes.bfloat16)[::2]}, ArgumentStrideError, "'w'"),
-    ({"x": OnlyDlpack(np.zeros((3, 4), np.float32), 2)}, DeviceError, "cuda"),
+    ({"x": OnlyDlpack(np.zeros((3, 4), np.float32), 2)}, DeviceError, "CUDA"),
     ({"n": 2**31}, ScalarRangeError, "'n'"),
     ({"n": -(2**31) - 1}, ScalarRangeError, "'n'"),
     ({"n": 1.5}, ArgumentTypeError, "'n'"),

@@ -147,16 +147,16 @@ def _while(op: scf.While, w: FunctionWriter, table: LoweringTable) -> None:
     values = [w.names[v] for v in test.values]
     w.branch(w.names[test.condition], body, done)
     w.start(body)
-    for arg, value in zip(after.args, values, strict=True):
-        w.bind(arg, value)
+    for bound, value in zip(after.args, values, strict=True):
+        w.bind(bound, value)
     end = write_block(w, after, table)
     assert end is not None
     latch = w.block
     w.jump(head)
     w.close_scope()
     yielded = [w.names[v] for v in end.operands]
-    for name, value, first, last in zip(args, before.args, inits, yielded, strict=True):
-        kind = w.spelling.type(value.type)
+    for name, carried, first, last in zip(args, before.args, inits, yielded, strict=True):
+        kind = w.spelling.type(carried.type)
         phis.append(f"  {name} = phi {kind} [ {first}, %{outside} ], [ {last}, %{latch} ]")
     w.start(done)
     for out, text in zip(op.outs, values, strict=True):

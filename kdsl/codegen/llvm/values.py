@@ -208,7 +208,7 @@ def bitcast(op: Any, w: FunctionWriter) -> None:
 
 @lower(arith.Extf, arith.Truncf)
 def convert_float(op: Any, w: FunctionWriter) -> None:
-    """Between floats; a type that is held as an integer is viewed as what it is for the instruction."""
+    """Between floats; what is held as an integer is viewed as a float for the instruction."""
     word = "fpext" if isinstance(op, arith.Extf) else "fptrunc"
     source, target = _as_float(op.x.type, w), _as_float(op.y.type, w)
     value = w.names[op.x]
