@@ -22,7 +22,7 @@ from kdsl_cpu.runtime_ir import pool_ir
 
 POOL_FUNCTION = "kdsl_parallel_for"
 FORMAT = "elf-object"
-CODEGEN_LEVEL = 2
+CODEGEN_LEVEL, QUICK_LEVEL = 2, 0
 PASSES = ("sroa", "instruction_combine")
 """LLVM passes, by the names of llvmlite's ``add_..._pass``."""
 
@@ -41,7 +41,7 @@ def initialize_all() -> None:
     llvm.initialize_all_asmprinters()
 
 
-def target_machine(target: Target) -> Any:
+def target_machine(target: Target, level: int = CODEGEN_LEVEL) -> Any:
     """Return LLVM's description of the target; position-independent code for file and JIT alike."""
     initialize()
     try:
@@ -52,7 +52,7 @@ def target_machine(target: Target) -> Any:
     return found.create_target_machine(
         cpu=cpu_name(target),
         features=target.attributes,
-        opt=CODEGEN_LEVEL,
+        opt=level,
         reloc="pic",
         codemodel="small",
     )
@@ -81,11 +81,12 @@ def optimize(module: Any, machine: Any) -> None:
 
 def assemble(source: Source, target: Target) -> Artifact:
     """Return the object file; its facts are the seconds that each step took."""
-    machine = target_machine(target)
+    machine = target_machine(target, QUICK_LEVEL if source.quick else CODEGEN_LEVEL)
     marks = [time.perf_counter()]
     module = parse(source, machine)
     marks.append(time.perf_counter())
-    optimize(module, machine)
+    if not source.quick:
+        optimize(module, machine)
     marks.append(time.perf_counter())
     data = machine.emit_object(module)
     marks.append(time.perf_counter())

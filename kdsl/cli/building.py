@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -134,16 +136,15 @@ def build_jobs(
     linker: str,
     advance: Advance,
 ) -> Built:
-    """Compile every job, then link one file; ``advance`` hears of each job before it starts."""
+    """Compile every job, then link one file; ``advance`` hears of each finished job."""
     objects: list[bytes] = []
     runtime: dict[str, None] = {}
     entries: dict[str, list[Specialization]] = {}
-    for job in jobs:
-        advance(job.title)
-        artifact, signature = job.export.compile(job.values, target, job.symbol)
+    for job, (artifact, signature) in _compiled(jobs, target):
         objects.append(artifact.data)
         runtime |= dict.fromkeys(artifact.facts.get(RUNTIME_FACT, ()))
         entries.setdefault(job.export.name, []).append(Specialization(job.symbol, signature))
+        advance(job.title)
     exports = {job.export.name: job.export for job in jobs}
     manifest = manifest_of(
         [
@@ -153,7 +154,6 @@ def build_jobs(
         producer=f"kdsl {kdsl.__version__}",
         source=source,
     )
-    advance("linking")
     data = build_shared_object(
         objects,
         manifest,
@@ -162,8 +162,24 @@ def build_jobs(
         runtime=list(runtime),
         target=TargetRecord(target.backend, target.triple, _present(target.attributes), ""),
         linker=linker,
+        compile_launcher=lambda text: _assemble(text, target, quick=True),
     )
+    advance("linking")
     return Built(data, manifest)
+
+
+def _compiled(
+    jobs: Sequence[Job], target: Target
+) -> Iterator[tuple[Job, tuple[Artifact, Signature]]]:
+    """Compile jobs on threads, for LLVM works while Python traces; yield them in their order."""
+    with ThreadPoolExecutor(min(len(jobs), len(os.sched_getaffinity(0)))) as threads:
+        running = [threads.submit(j.export.compile, j.values, target, j.symbol) for j in jobs]
+        try:
+            for job, future in zip(jobs, running, strict=True):
+                yield job, future.result()
+        finally:
+            for future in running:
+                future.cancel()
 
 
 def _present(attributes: str) -> str:
@@ -171,5 +187,6 @@ def _present(attributes: str) -> str:
     return ",".join(word for word in attributes.split(",") if not word.startswith("-"))
 
 
-def _assemble(text: str, target: Target) -> bytes:
-    return backend_named(target.backend).assemble(Source(text, ASSEMBLED_SUFFIX), target).data
+def _assemble(text: str, target: Target, quick: bool = False) -> bytes:
+    source = Source(text, ASSEMBLED_SUFFIX, quick=quick)
+    return backend_named(target.backend).assemble(source, target).data

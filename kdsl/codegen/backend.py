@@ -14,11 +14,15 @@ from kdsl.target.target import Target
 
 @dataclass(frozen=True)
 class Source:
-    """Emitted text, its file ending, and the functions in it that may be called."""
+    """Emitted text, its file ending, and the functions in it that may be called.
+
+    ``quick`` text is not worth optimizing: it runs once a call, as a launcher does.
+    """
 
     text: str
     suffix: str
     entries: tuple[str, ...] = ()
+    quick: bool = False
 
 
 @dataclass(frozen=True)

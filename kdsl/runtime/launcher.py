@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kdsl.errors import (
@@ -91,7 +91,8 @@ class Prepared:
     checked: Checked
     traced: Traced
     compiled: Any
-    pack: Pack | None
+    packs: dict[Any, Pack | None] = field(default_factory=dict)
+    """The quick packer for each combination of argument classes that came by."""
 
 
 class Bound:
@@ -130,7 +131,7 @@ class Launcher:
         self.kernel = kernel
         self._enter = enter
         self._prepared: dict[Any, Prepared] = {}
-        self._latest: dict[Any, Prepared] = {}
+        self._latest: dict[Any, tuple[Prepared, Pack]] = {}
         self._consts = tuple(kernel.consts)
         self._fixed: dict[str, list[int]] = {}
         for name, axis in kernel.fixed_axes:
@@ -144,11 +145,12 @@ class Launcher:
             return self._interpret(args, kwargs, grid)
         values, consts, made = self._arguments(args, kwargs)
         sizes = () if grid is None else grid_sizes(self.kernel.name, grid)
-        latest = self._latest.get((consts, len(sizes)))
-        if latest is not None and latest.pack is not None:
-            slots = _pack(latest.pack, (*sizes, *values))
+        kinds = (consts, len(sizes), *map(type, values))
+        latest = self._latest.get(kinds)
+        if latest is not None:
+            slots = _pack(latest[1], (*sizes, *values))
             if slots is not None:
-                status = latest.call(slots.buffer_info()[0])
+                status = latest[0].call(slots.buffer_info()[0])
                 if status:
                     raise status_error(self.kernel.name, status)
                 return _returned(made)
@@ -156,7 +158,11 @@ class Launcher:
         words = list(sizes)
         keep: list[Any] = []
         prepared.checked.slots(views, words, keep)
-        self._latest[consts, len(sizes)] = prepared
+        if kinds not in prepared.packs:
+            prepared.packs[kinds] = packer(prepared.traced.signature, values, len(sizes))
+        pack = prepared.packs[kinds]
+        if pack is not None:
+            self._latest[kinds] = (prepared, pack)
         slots = array("q", words)
         status = prepared.call(slots.buffer_info()[0])
         if status:
@@ -265,8 +271,7 @@ class Launcher:
         traced = self.kernel.specialize(self._request(views, consts, gridded))
         signature, entry = traced.signature, traced.entry
         call, compiled = self._enter(traced.module, entry)
-        pack = packer(signature, tuple(v is not None for v in views), GRID_AXES * gridded)
-        return Prepared(call, Checked(signature), traced, compiled, pack)
+        return Prepared(call, Checked(signature), traced, compiled)
 
     def _request(self, views: list[Any], consts: tuple[Any, ...], gridded: bool) -> Request:
         named = dict(zip(self.kernel.parameters, views, strict=True))

@@ -15,7 +15,7 @@ import ctypes
 import re
 import struct
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,26 +46,31 @@ def _layout_is_known() -> bool:
 LAYOUT_IS_KNOWN = _layout_is_known()
 
 
-def packer(signature: Signature, present: tuple[bool, ...], leading: int = 0) -> Pack | None:
+def packer(signature: Signature, given: Sequence[Any], leading: int = 0) -> Pack | None:
     """Return the packer; None for signatures that it does not cover.
 
-    ``present`` says which arguments are not None. ``leading`` grid sizes come first.
+    ``given`` are the arguments of a call: later ones must be of the same kinds, NumPy arrays and
+    torch tensors each in their place, None where it was None. ``leading`` grid sizes come first.
     """
     if not LAYOUT_IS_KNOWN:
         return None
     text = _Text()
     head = [f"g{i}" for i in range(leading)]
     text.words += head
-    for i, (arg, given) in enumerate(zip(signature.args, present, strict=True)):
+    for i, (arg, value) in enumerate(zip(signature.args, given, strict=True)):
         dtype = DTYPES[arg.dtype]
         if arg.kind == SCALAR:
             if not text.scalar(i, arg, dtype):
                 return None
-        elif not given:
+        elif value is None:
             text.refuse(f"a{i} is not None")
             text.words += ["0"] * arg.slots
-        else:
+        elif isinstance(value, np.ndarray):
             text.array(i, arg, dtype)
+        elif hasattr(value, "data_ptr"):
+            text.tensor(i, arg, dtype, value)
+        else:
+            return None
     for relation in signature.relations:
         known = NAME.sub(lambda m: text.dims.get(m[0], m[0]), relation.text)
         text.refuse(f"not ({known})")
@@ -126,13 +131,28 @@ class _Text:
         if arg.kind != PTR and arg.dims:
             self._axes(i, arg, size)
 
-    def _axes(self, i: int, arg: Arg, size: int) -> None:
+    def tensor(self, i: int, arg: Arg, dtype: DType, like: Any) -> None:
+        """Read a torch tensor by its own methods; its strides count elements."""
+        name = f"a{i}"
+        self.scope[f"c{i}"], self.scope[f"t{i}"] = type(like), like.dtype
+        self.refuse(f"{name}.__class__ is not c{i} or {name}.dtype is not t{i} or not {name}.is_cpu")
+        self.lines.append(f"p{i} = {name}.data_ptr()")
+        align = max(arg.align, dtype.itemsize)
+        if align > 1:
+            self.refuse(f"p{i} % {align}")
+        self.words.append(f"p{i}")
+        if arg.kind == PTR:
+            self.refuse(f"not {name}.is_contiguous()")
+        elif arg.dims:
+            self._axes(i, arg, 1, "stride()")
+
+    def _axes(self, i: int, arg: Arg, size: int, steps: str = "strides") -> None:
         rank = len(arg.dims)
         extents = [f"n{i}_{axis}" for axis in range(rank)]
         strides = [f"s{i}_{axis}" for axis in range(rank)]
         self.refuse(f"a{i}.ndim != {rank}")
         self.lines.append(f"{', '.join(extents)}, = a{i}.shape")
-        self.lines.append(f"{', '.join(strides)}, = a{i}.strides")
+        self.lines.append(f"{', '.join(strides)}, = a{i}.{steps}")
         for axis, dim in enumerate(arg.dims):
             if isinstance(dim, int):
                 self.refuse(f"{extents[axis]} != {dim}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 I64_MIN = "-9223372036854775808"
+ESCAPED = re.compile(r"[^ !#-\[\]-~]")
+"""What cannot stand in an IR string as itself: the quote, the backslash, all but printable ASCII."""
 
 
 class Strings:
@@ -25,7 +28,8 @@ class Strings:
 
 def array(data: bytes) -> str:
     """Return bytes as an IR constant with its type."""
-    return f'[{len(data)} x i8] c"{"".join(f"{chr(92)}{byte:02X}" for byte in data)}"'
+    text = ESCAPED.sub(lambda match: f"\\{ord(match[0]):02X}", data.decode("latin-1"))
+    return f'[{len(data)} x i8] c"{text}"'
 
 
 class Function:

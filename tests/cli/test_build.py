@@ -90,7 +90,7 @@ def use(monkeypatch):
         monkeypatch.setattr("kdsl.cli.build.load_file", lambda _: module)
         monkeypatch.setattr("kdsl.codegen.registry.resolve_target", lambda _: target)
         monkeypatch.setattr("kdsl.codegen.registry.backend_names", lambda: ["hand"])
-        monkeypatch.setattr(building, "_assemble", lambda text, _: assemble(text))
+        monkeypatch.setattr(building, "_assemble", lambda text, *_, **__: assemble(text))
         return module
 
     return put

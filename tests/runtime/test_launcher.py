@@ -225,7 +225,7 @@ def test_the_quick_way_packs_what_the_slow_way_packs():
     values = tuple(arguments(x=np.zeros((6, 8), np.float32)[::2, :4]).values())
     words: list[int] = []
     Checked(SIGNATURE).slots(values, words, [])
-    pack = packer(SIGNATURE, (True,) * 5)
+    pack = packer(SIGNATURE, values)
     assert list(pack(*values)) == words
 
 
@@ -237,9 +237,25 @@ def test_an_absent_argument_takes_its_slots():
     words: list[int] = []
     Checked(signature).slots((None, 7), words, [])
     assert words == [0, 0, 0, 7]
-    pack = packer(signature, (False, True))
+    pack = packer(signature, (None, 7))
     assert list(pack(None, 7)) == words
     assert pack(np.zeros(3, np.float32), 7) is None
+
+
+def test_torch_tensors_have_a_quick_way_of_their_own():
+    from kdsl.runtime.checks import Checked
+
+    torch = pytest.importorskip("torch")
+    args = (Arg("x", "tensor", "f32", dims=("N", "M")), Arg("p", "ptr", "bf16"))
+    signature = Signature("both", args)
+    values = (torch.zeros(6, 8)[::2, :4], torch.zeros(3, dtype=torch.bfloat16))
+    words: list[int] = []
+    Checked(signature).slots(values, words, [])
+    pack = packer(signature, values)
+    assert list(pack(*values)) == words
+    assert pack(torch.zeros(6, 8).T, values[1]) is None
+    assert pack(values[0].numpy(), values[1]) is None
+    assert pack(values[0].double(), values[1]) is None
 
 
 @pytest.mark.parametrize("name", ["f8e4m3", "f8e5m2", "bf16", "f16", "u16", "bool"])
