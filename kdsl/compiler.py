@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdsl import cache as disk
 from kdsl.codegen.backend import Artifact, Backend, LoadedEntry, Source
@@ -27,6 +28,9 @@ from kdsl.passes.manager import Observer, Pass, Pipeline, Step, run_pipeline
 from kdsl.passes.pipelines import OPTIMIZE, SIMPLIFY
 from kdsl.settings import settings
 from kdsl.target.target import Target
+
+if TYPE_CHECKING:
+    from kdsl.passes.differential import Differential
 
 MODULE_STAGES = ("trace", "optimize", "lower", "legalize")
 STAGES = (*MODULE_STAGES, "emit", "assemble")
@@ -114,12 +118,15 @@ def _compile(module: Module, target: Target, start: str, trace: str) -> Compiled
     dump = _Dump(settings.dump, ",".join(_entries(module)) or "module", trace)
     dump.module(0, "trace", module)
     steps: list[Step] = []
-    observers = _observers(module, target)
+    differential = _differential(module)
+    observers = _observers(differential)
     verify(module)
     for number, (stage, pipeline) in _stages_after(backend, start):
         checked = settings.verify in ("ir", "passes")
         steps += run_pipeline(pipeline, module, target, verify=checked, observers=observers)
         dump.module(number, stage, module)
+    if differential is not None and (left_out := differential.report()):
+        print(left_out, file=sys.stderr)  # noqa: T201 - asked for
     explanation = tuple(explanations(module))
     source = _timed(steps, "emit", lambda: backend.emit(module, target))
     dump.text(4, "emit", source.suffix, source.text.encode())
@@ -140,17 +147,22 @@ def _stages_after(backend: Backend, start: str) -> list[tuple[int, tuple[str, Pi
     return [(n, stage) for n, stage in enumerate(stages, 1) if n >= first]
 
 
+def stages(
+    module: Module, target: Target, observers: tuple[Observer, ...] = ()
+) -> Iterator[tuple[str, Module]]:
+    """Yield the name of each stage with the module after it, from ``trace``; it is consumed."""
+    yield "trace", module
+    for _, (name, pipeline) in _stages_after(backend_named(target.backend), "trace"):
+        run_pipeline(pipeline, module, target, observers=observers)
+        yield name, module
+
+
 def _module_at(trace: str, target: Target, stage: str) -> Module:
     """Compile again up to a stage; nothing is kept for those who never look."""
     import kdsl.dialects.all  # noqa: F401 - the parser knows the ops of imported dialects
     from kdsl.ir.parser import parse
 
-    module = parse(trace)
-    last = MODULE_STAGES.index(stage)
-    for number, (_, pipeline) in _stages_after(backend_named(target.backend), "trace"):
-        if number <= last:
-            run_pipeline(pipeline, module, target)
-    return module
+    return next(module for name, module in stages(parse(trace), target) if name == stage)
 
 
 def _entries(module: Module) -> list[str]:
@@ -173,16 +185,18 @@ def entry_of(module: Module, name: str, target: Target) -> tuple[LoadedEntry, Co
 # -------------------------------------------------------------------------------------- watching
 
 
-def _observers(module: Module, target: Target) -> tuple[Observer, ...]:
-    found: list[Observer] = []
-    names = settings.print_after
-    if names:
-        found.append(_printer(names))
-    if settings.verify == "passes":
-        from kdsl.passes.differential import Differential
+def _differential(module: Module) -> Differential | None:
+    if settings.verify != "passes":
+        return None
+    from kdsl.passes.differential import Differential
 
-        found.append(Differential(module))
-    return tuple(found)
+    return Differential(module)
+
+
+def _observers(differential: Differential | None) -> tuple[Observer, ...]:
+    names = settings.print_after
+    found = [_printer(names) if names else None, differential]
+    return tuple(observer for observer in found if observer is not None)
 
 
 def _printer(names: tuple[str, ...]) -> Observer:

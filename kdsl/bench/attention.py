@@ -127,6 +127,7 @@ def decode_case(batch: int, heads: int, kv_heads: int, cached: int, size: int, d
         inputs=inputs,
         reference=_decode_reference,
         tolerance=TOLERANCES[dtype],
+        reads_only=True,
         bytes=2.0 * batch * kv_heads * cached * size * np.dtype(NUMPY_DTYPES[dtype]).itemsize,
         peers={"numpy": _numpy_decode, "torch": _torch_decode},
     )

@@ -27,7 +27,8 @@ class Case:
     ``inputs`` makes fresh arguments, outputs allocated among them. ``reference`` takes such
     arguments and returns the expected outputs in float64. ``tolerance`` bounds the largest error,
     relative to the largest expected value where that is above 1. ``flops`` and ``bytes`` count the
-    work that any implementation must do; flops decide when both are given. ``peers`` maps a name to
+    work that any implementation must do; flops decide when both are given. ``reads_only`` compares
+    bytes with what a copy reads, half of what it moves. ``peers`` maps a name to
     a peer; one whose module cannot be imported is left out.
     """
 
@@ -39,6 +40,7 @@ class Case:
     tolerance: float
     flops: float = 0.0
     bytes: float = 0.0
+    reads_only: bool = False
     peers: Mapping[str, Peer] = field(default_factory=dict)
 
     @property

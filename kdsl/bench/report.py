@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kdsl.bench.case import Case, error_of
 from kdsl.bench.measure import GIGA, copy_rate, medians, sgemm_rate
+from kdsl.bench.suites import Table
 
 OURS = "kdsl"
 
@@ -38,6 +39,8 @@ class Outcome:
         """Our rate as a share of what this machine reaches in a matrix multiply or a copy."""
         if self.case.flops:
             return f"{self.case.flops / self.seconds / sgemm_rate():.0%} of sgemm"
+        if self.case.bytes and self.case.reads_only:
+            return f"{self.case.bytes / self.seconds / (copy_rate() / 2):.0%} of a copy's reads"
         if self.case.bytes:
             return f"{self.case.bytes / self.seconds / copy_rate():.0%} of copy"
         return ""
@@ -94,3 +97,12 @@ def time_text(seconds: float) -> str:
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def measured(
+    title: str, cases: Sequence[tuple[Case, Callable[..., object]]], budget_s: float
+) -> Table:
+    """Run cases with their entries and return the table."""
+    outcomes = [run_case(case, entry, budget_s) for case, entry in cases]
+    body = tuple(tuple(row) for row in rows(outcomes))
+    return Table(title, tuple(columns(outcomes)), body)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from kdsl.bench.attention import decode_case, prefill_case
-from kdsl.bench.case import Case
-from kdsl.bench.report import columns, rows, run_case
+from kdsl.bench.report import measured
 from kdsl.bench.suites import Table
 
 DTYPES = ("f32", "bf16")
@@ -22,7 +19,7 @@ def prefill() -> Table:
     from kdsl.library.rope_attention import rope_attention
 
     cases = [prefill_case(*shape, dtype) for shape in PREFILL_SHAPES for dtype in DTYPES]
-    return _table("prefill", cases, rope_attention)
+    return measured("prefill", [(c, rope_attention) for c in cases], BUDGET_S)
 
 
 def decode() -> Table:
@@ -30,10 +27,4 @@ def decode() -> Table:
     from kdsl.library.rope_attention import rope_attention_decode
 
     cases = [decode_case(*shape, dtype) for shape in DECODE_SHAPES for dtype in DTYPES]
-    return _table("decode", cases, rope_attention_decode)
-
-
-def _table(title: str, cases: Sequence[Case], entry: Callable[..., object]) -> Table:
-    outcomes = [run_case(case, entry, BUDGET_S) for case in cases]
-    body = tuple(tuple(row) for row in rows(outcomes))
-    return Table(title, tuple(columns(outcomes)), body)
+    return measured("decode", [(c, rope_attention_decode) for c in cases], BUDGET_S)

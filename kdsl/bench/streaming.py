@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsl.bench.case import Arrays, Case
+from kdsl.bench.report import measured
+from kdsl.bench.suites import Table
 from kdsl.library import reference
 
 Array = NDArray[Any]
@@ -15,6 +17,7 @@ Array = NDArray[Any]
 ARRAY_BYTES = 64 << 20
 COUNT = ARRAY_BYTES // 4
 ROW = 4096
+BUDGET_S = 4.0
 
 
 def _fill(seed: int, *shape: int) -> Array:
@@ -104,3 +107,12 @@ def _torch_rms_norm(given: Arrays) -> Any:
 
     x, weight = torch.from_numpy(given["x"]), torch.from_numpy(given["weight"])
     return lambda: torch.nn.functional.rms_norm(x, (ROW,), weight, 1e-5)
+
+
+def streaming() -> Table:
+    """Measure kernels that memory limits."""
+    from kdsl.library.elementwise import gated_chain, silu_mul
+    from kdsl.library.norms import rms_norm
+
+    cases = [(silu_mul_case(), silu_mul), (chain_case(), gated_chain), (rms_norm_case(), rms_norm)]
+    return measured("streaming", cases, BUDGET_S)

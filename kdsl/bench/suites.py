@@ -26,6 +26,10 @@ SUITES: dict[str, tuple[str, str]] = {
         "RoPE-attention over prompts, NumPy and torch beside it",
     ),
     "decode": ("kdsl.bench.rope:decode", "RoPE-attention of one token over a cache"),
+    "streaming": (
+        "kdsl.bench.streaming:streaming",
+        "elementwise kernels, a fused chain and RMSNorm over 64 MB, against a copy",
+    ),
     "import": ("kdsl.bench.startup:import_cost", "CPU time of import kdsl over import numpy"),
     "pipeline": ("kdsl.bench.compiling:pipeline_cost", "passes: milliseconds an op by module size"),
 }

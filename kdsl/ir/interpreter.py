@@ -7,8 +7,10 @@ calls, the program id) defines ``execute(frame, operands)`` and returns a tuple 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,18 @@ from kdsl.ir.define import Terminator
 from kdsl.ir.types import DYNAMIC, MemRefType, ScalarType, ShapedType, Type
 
 Grid = tuple[int, int, int]
+UNLIMITED = sys.maxsize
+
+
+class OutOfWorkError(Exception):
+    """A run took more ops than it was given."""
+
+
+@dataclass(slots=True)
+class Work:
+    """How many ops may still be run; negative once they were used up."""
+
+    left: int = UNLIMITED
 
 
 def interpret(
@@ -28,13 +42,15 @@ def interpret(
     args: Sequence[Any] = (),
     program_ids: Grid = (0, 0, 0),
     grid: Grid = (1, 1, 1),
+    work: Work | None = None,
 ) -> tuple[Any, ...]:
     """Run a function and return its results; arrays given for buffers are written in place.
 
     Raise OutOfBoundsError for an access outside a buffer, InterpreterError for a value or op that
-    does not fit and for an assertion of the kernel that does not hold.
+    does not fit and for an assertion of the kernel that does not hold, OutOfWorkError when
+    ``work`` is used up.
     """
-    frame = Frame(module)
+    frame = Frame(module, work)
     function = frame.function(symbol)
     parameters = function.body.args
     if len(args) != len(parameters):
@@ -110,10 +126,11 @@ Step = tuple[Callable[..., Any] | None, list[Value], list[OpResult], bool, Op]
 class Frame:
     """The state of a run: values of the function being run, and which program of the grid it is."""
 
-    __slots__ = ("_plans", "_symbols", "_values", "grid", "module", "program_ids")
+    __slots__ = ("_plans", "_symbols", "_values", "grid", "module", "program_ids", "work")
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, work: Work | None = None) -> None:
         self.module = module
+        self.work = work or Work()
         self.program_ids: Grid = (0, 0, 0)
         self.grid: Grid = (1, 1, 1)
         self._values: dict[Value, Any] = {}
@@ -157,6 +174,9 @@ class Frame:
         if plan is None:
             plan = self._plans[block] = self._prepare(block)
         steps, returned = plan
+        self.work.left -= len(steps) + 1  # a turn of an empty loop is work too
+        if self.work.left < 0:
+            raise OutOfWorkError
         values = self._values
         for parameter, given in zip(block.args, args, strict=True):
             values[parameter] = given
@@ -172,7 +192,7 @@ class Frame:
                         continue
                 for r, value in zip(results, found, strict=True):
                     values[r] = value
-        except KdslError:
+        except (KdslError, OutOfWorkError):
             raise
         except _OutsideError as outside:
             raise _out_of_bounds(op, values, outside) from None

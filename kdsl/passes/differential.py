@@ -8,6 +8,10 @@ kernels through the entries that launch them. Inputs are generated from the func
 size and every integer is the same small number. An input on which the module fails already before
 the first pass (an index out of bounds, say) says nothing; ``skipped`` lists the functions for which
 none was found.
+
+Interpreting costs ``work``, counted in ops. One run may take a sixteenth of what is left: an input
+that needs more is not compared from that pass on (``stopped``), the smaller ones still are.
+``report()`` says what was left out.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from kdsl.dialects.kdsl import Launch
 from kdsl.errors import ChangedMeaningError, KdslError
 from kdsl.ir.attributes import Symbol
 from kdsl.ir.core import Module
-from kdsl.ir.interpreter import interpret
+from kdsl.ir.interpreter import OutOfWorkError, Work, interpret
 from kdsl.ir.printer import print_module
 from kdsl.ir.types import (
     BF16,
@@ -44,8 +48,13 @@ from kdsl.ir.types import (
 )
 from kdsl.passes.manager import Pass
 
-SIZES = ((7, 7), (18, 18), (7, 350), (1, 1))
+SIZES = ((1, 1), (7, 7), (18, 18), (7, 350))
 """What integers and dimensions are, and the length of buffers of one dimension."""
+WORK = 20_000_000
+"""Ops that are interpreted for one module, altogether."""
+SHARE = 16
+"""One run may take the SHARE-th part of the work that is left."""
+BEFORE = "the first pass"
 GRID = (2, 2, 1)
 """The programs of a kernel that nobody launches."""
 TOLERANCE: dict[np.dtype, float] = {
@@ -74,7 +83,9 @@ class Differential:
     """An observer of ``run_pipeline`` that raises ChangedMeaningError after a pass that is wrong.
 
     ``examples`` gives arguments (arrays and numbers, in order) for functions by name, tried before
-    generated ones; ``seed`` fixes what is generated.
+    generated ones of ``sizes``; ``seed`` fixes what is generated; ``work`` bounds the ops that are
+    interpreted. ``compared`` has each pass that changed the module and on how many inputs it was
+    compared.
     """
 
     def __init__(
@@ -82,16 +93,21 @@ class Differential:
         module: Module,
         examples: Mapping[str, Sequence[Sequence[Any]]] | None = None,
         seed: int = 0,
+        *,
+        sizes: Sequence[tuple[int, int]] = SIZES,
+        work: int = WORK,
     ) -> None:
         self.cases: list[Case] = []
         self.skipped: list[str] = []
+        self.stopped: list[tuple[str, Case]] = []
+        self.compared: list[tuple[str, int]] = []
+        self.left = work
         self.text = print_module(module)
         for function in _runnable(module):
             given = [("an example", tuple(a)) for a in (examples or {}).get(function.sym_name, ())]
-            given += [(f"sizes {s}", generated(function, s, seed)) for s in SIZES]
-            found = [case for label, args in given for case in _case(module, function, label, args)]
-            self.cases += found
-            if not found:
+            given += [(f"sizes {s}", generated(function, s, seed)) for s in sizes]
+            found = [self._learn(module, function, label, args) for label, args in given]
+            if not any(found):
                 self.skipped.append(function.sym_name)
 
     def __call__(self, each: Pass, module: Module, changed: bool) -> None:
@@ -101,13 +117,48 @@ class Differential:
         if text == self.text:
             return
         self.text = text
-        for case in self.cases:
-            self._compare(each, module, case)
+        self.cases = [case for case in self.cases if self._compare(each, module, case)]
+        self.compared.append((each.name, len(self.cases)))
 
-    def _compare(self, each: Pass, module: Module, case: Case) -> None:
+    def report(self) -> str:
+        """Return one line that says what was not compared; empty when everything was."""
+        parts = [f"no input was found for @{name}" for name in self.skipped]
+        for each in dict.fromkeys(name for name, _ in self.stopped):
+            cases = [case for name, case in self.stopped if name == each]
+            labels = ", ".join(f"@{case.function} on {case.label}" for case in cases)
+            parts.append(f"from {each} on, {labels} took too many ops")
+        if not parts:
+            return ""
+        counts = [count for _, count in self.compared]
+        blind = list(dict.fromkeys(name for name, count in self.compared if not count))
+        done = f"{len(counts)} changes by passes were compared on {_range(counts)} inputs"
+        if blind:
+            done += f" (not at all: {', '.join(blind)})"
+        return f"KDSL_VERIFY=passes did not compare everything: {'; '.join(parts)}; {done}"
+
+    def _learn(self, module: Module, function: Func, label: str, args: tuple[Any, ...]) -> bool:
+        """Keep what the function answers; return False when it fails on these arguments."""
+        name, inputs = function.sym_name, [p.name for p in function.body.args]
+        try:
+            expected = self._run(module, name, args)
+        except OutOfWorkError:
+            self.stopped.append((BEFORE, Case(name, label, args, (), ())))
+            return True
+        except KdslError:
+            return False
+        names = [f"result {i}" for i in range(len(expected) - len(args))]
+        names += [p or f"argument {i}" for i, p in enumerate(inputs)]
+        self.cases.append(Case(name, label, args, tuple(names), expected))
+        return True
+
+    def _compare(self, each: Pass, module: Module, case: Case) -> bool:
+        """Return False when this takes more work than there is."""
         function = module.function(case.function)
         try:
-            found = _run(module, case.function, case.args)
+            found = self._run(module, case.function, case.args)
+        except OutOfWorkError:
+            self.stopped.append((each.name, case))
+            return False
         except KdslError as problem:
             what = f"it fails now: {problem.summary}"
         else:
@@ -118,6 +169,20 @@ class Differential:
             raise ChangedMeaningError(
                 function.loc, pass_name=each.name, kernel=f"@{case.function}", what=what
             )
+        return True
+
+    def _run(self, module: Module, symbol: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        share = self.left // SHARE
+        work = Work(share)
+        try:
+            return _run(module, symbol, args, work)
+        finally:
+            self.left -= share - max(work.left, 0)
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts, default=0), max(counts, default=0)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def _runnable(module: Module) -> list[Func]:
@@ -131,25 +196,14 @@ def _runnable(module: Module) -> list[Func]:
     ]
 
 
-def _case(module: Module, function: Func, label: str, args: tuple[Any, ...]) -> list[Case]:
-    """Return a case with the answer, none when the function fails on these arguments."""
-    try:
-        expected = _run(module, function.sym_name, args)
-    except KdslError:
-        return []
-    names = [f"result {i}" for i in range(len(expected) - len(args))]
-    names += [p.name or f"argument {i}" for i, p in enumerate(function.body.args)]
-    return [Case(function.sym_name, label, args, tuple(names), expected)]
-
-
-def _run(module: Module, symbol: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+def _run(module: Module, symbol: str, args: tuple[Any, ...], work: Work) -> tuple[Any, ...]:
     """Run on copies; return the results and the arguments afterwards."""
     copies = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
     with redirect_stdout(StringIO()):
         if KERNEL not in module.function(symbol).attributes:
-            return (*interpret(module, symbol, copies), *copies)
+            return (*interpret(module, symbol, copies, work=work), *copies)
         for z, y, x in product(*(range(n) for n in reversed(GRID))):
-            interpret(module, symbol, copies, (x, y, z), GRID)
+            interpret(module, symbol, copies, (x, y, z), GRID, work)
     return copies
 
 
