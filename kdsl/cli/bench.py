@@ -24,11 +24,11 @@ def bench(names: tuple[str, ...], list_suites: bool, record: Path | None) -> Non
         return
     suites = {name: suite_named(name) for name in names or SUITES}
     results = {}
-    with progress("measuring", total=len(suites)) as bar:
+    with progress("measuring", total=len(suites)) as step:
         for name, suite in suites.items():
-            bar.update(bar.task_ids[0], description=name)
+            step(name, 0)
             results[name] = suite()
-            bar.advance(bar.task_ids[0])
+            step(name)
     for result in results.values():
         table(result.title, result.columns, result.rows)
     if record is not None:

@@ -44,7 +44,7 @@ def build(
     specializations, and calls are dispatched on dtypes and sizes.
     """
     from kdsl.cli.building import build_jobs, exports_of, jobs_of
-    from kdsl.codegen.registry import resolve_target
+    from kdsl.compiler import target_of
     from kdsl.serving.package import write_atomically
 
     started = time.perf_counter()
@@ -56,15 +56,11 @@ def build(
         from kdsl.cli.check import cases_of
 
         cases = cases_of(module, file, [export.name for export in exports])
-    chosen = resolve_target(target or default_target())
+    chosen = target_of(target)
     with (
-        progress("building", total=len(jobs) + 1) as bar,
+        progress("building", total=len(jobs) + 1) as advance,
         settings.override(dump=dump) if dump is not None else nullcontext(),
     ):
-
-        def advance(title: str) -> None:
-            bar.update(bar.task_ids[0], description=title, advance=1)
-
         built = build_jobs(
             jobs,
             chosen,
@@ -88,16 +84,3 @@ def build(
 
         library = load(output)
         show(run_cases(cases, {case.entry: library[case.entry] for case in cases}))
-
-
-def default_target() -> str:
-    """Return the target of KDSL_TARGET; else the first back end that serves this machine."""
-    from kdsl.codegen.registry import backend_names
-    from kdsl.errors import UnknownTargetError
-
-    if settings.target is not None:
-        return settings.target
-    names = backend_names()
-    if not names:
-        raise UnknownTargetError(name="", known="none")
-    return names[0]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
 import kdsl
+from kdsl.cli.forks import cores, mapped
 from kdsl.codegen.backend import Artifact, Source
 from kdsl.codegen.registry import backend_named
 from kdsl.ir.signature import Signature
@@ -18,6 +17,7 @@ from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
 from kdsl.language.spec import Spec, SpecValue, combinations, spec_text
 from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord
 from kdsl.serving.package import build_shared_object, manifest_of
+from kdsl.settings import settings
 from kdsl.target.target import Target
 
 EXPORT = "__kdsl_export__"
@@ -171,15 +171,13 @@ def build_jobs(
 def _compiled(
     jobs: Sequence[Job], target: Target
 ) -> Iterator[tuple[Job, tuple[Artifact, Signature]]]:
-    """Compile jobs on threads, for LLVM works while Python traces; yield them in their order."""
-    with ThreadPoolExecutor(min(len(jobs), len(os.sched_getaffinity(0)))) as threads:
-        running = [threads.submit(j.export.compile, j.values, target, j.symbol) for j in jobs]
-        try:
-            for job, future in zip(jobs, running, strict=True):
-                yield job, future.result()
-        finally:
-            for future in running:
-                future.cancel()
+    """Compile jobs side by side, or one after the other when the user watches them."""
+
+    def compiled(job: Job) -> tuple[Artifact, Signature]:
+        return job.export.compile(job.values, target, job.symbol)
+
+    watched = settings.time or settings.dump is not None or settings.print_after
+    return zip(jobs, mapped(compiled, jobs, 1 if watched else cores()), strict=True)
 
 
 def _present(attributes: str) -> str:

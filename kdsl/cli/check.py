@@ -30,11 +30,11 @@ def cases_of(module: ModuleType, path: Path, entries: Sequence[str]) -> list[Cas
 def run_cases(cases: Sequence[Case], entries: Mapping[str, Callable[..., object]]) -> list[Outcome]:
     """Run every case with a progress bar."""
     outcomes = []
-    with progress("checking", total=len(cases)) as bar:
+    with progress("checking", total=len(cases)) as step:
         for case in cases:
-            bar.update(bar.task_ids[0], description=case.title)
+            step(case.title, 0)
             outcomes.append(run_case(case, entries[case.entry]))
-            bar.advance(bar.task_ids[0])
+            step(case.title)
     return outcomes
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from typing import Protocol
 
 PIPE_WIDTH = 160
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -31,20 +29,26 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     console.print(made, markup=False)
 
 
+class Step(Protocol):
+    """What a running block calls: it names the work at hand, and says how many items are done."""
+
+    def __call__(self, description: str, advance: int = 1, /) -> None: ...
+
+
 @contextmanager
-def progress(description: str, total: int | None = None) -> Iterator[Progress]:
+def progress(description: str, total: int | None = None) -> Iterator[Step]:
     """Show a bar on the terminal's error stream while a block runs; quiet when there is none."""
+    if not sys.stderr.isatty():  # rich takes a while to import
+        yield lambda _description, _advance=1, /: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeElapsedColumn as Elapsed
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        bar.add_task(description, total=total)
-        yield bar
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=total)
+        yield lambda title, count=1, /: bar.update(task, description=title, advance=count)
 
 
 def size_text(count: int) -> str:

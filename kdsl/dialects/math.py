@@ -228,14 +228,10 @@ class Fma(Op, name="math.fma", traits=LANEWISE):
 
     @staticmethod
     def evaluate(a: Any, b: Any, c: Any) -> Any:
-        first = np.asarray(a)
         # A product of two f32 is exact in f64; the sum rounds a second time, within half an ulp.
-        wide = np.float64 if first.dtype.itemsize <= 4 else np.longdouble
+        wide = np.float64 if a.dtype.itemsize <= 4 else np.longdouble
         with np.errstate(all="ignore"):
-            found = np.asarray(a).astype(wide) * np.asarray(b).astype(wide) + np.asarray(c).astype(
-                wide
-            )
-        return found.astype(first.dtype)[()]
+            return np.add(np.multiply(a, b, dtype=wide), c, dtype=wide).astype(a.dtype)
 
     decompose = by_formula("fma")
 

@@ -43,7 +43,7 @@ class Broadcast(Op, name="vector.broadcast", traits=(Pure,)):
 
     def evaluate(self, x: Any) -> Any:
         wanted = self.y.type
-        return np.array(np.broadcast_to(np.asarray(x, wanted.element.numpy), wanted.shape))
+        return np.full(wanted.shape, x, wanted.element.numpy)
 
     def verify(self) -> None:
         rules.holds_elements(self, self.y, self.x)

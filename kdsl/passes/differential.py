@@ -48,9 +48,9 @@ from kdsl.ir.types import (
 )
 from kdsl.passes.manager import Pass
 
-SIZES = ((1, 1), (7, 7), (18, 18), (7, 350))
+SIZES = ((1, 1), (2, 2), (7, 7), (18, 18), (7, 350))
 """What integers and dimensions are, and the length of buffers of one dimension."""
-WORK = 20_000_000
+WORK = 10_000_000
 """Ops that are interpreted for one module, altogether."""
 SHARE = 16
 """One run may take the SHARE-th part of the work that is left."""
@@ -105,7 +105,7 @@ class Differential:
         self.text = print_module(module)
         for function in _runnable(module):
             given = [("an example", tuple(a)) for a in (examples or {}).get(function.sym_name, ())]
-            given += [(f"sizes {s}", generated(function, s, seed)) for s in sizes]
+            given += _generated_each(function, sizes, seed)
             found = [self._learn(module, function, label, args) for label, args in given]
             if not any(found):
                 self.skipped.append(function.sym_name)
@@ -208,6 +208,19 @@ def _run(module: Module, symbol: str, args: tuple[Any, ...], work: Work) -> tupl
 
 
 # ------------------------------------------------------------------------------------------ inputs
+
+
+def _generated_each(
+    function: Func, sizes: Sequence[tuple[int, int]], seed: int
+) -> list[tuple[str, tuple[Any, ...]]]:
+    """Return labels and arguments; a length matters only where there is a buffer for it."""
+    has_length = any(_has_length(p.type) for p in function.body.args)
+    tried = sizes if has_length else dict.fromkeys((size, size) for size, _ in sizes)
+    return [(f"sizes {each}", generated(function, each, seed)) for each in tried]
+
+
+def _has_length(kind: Type) -> bool:
+    return isinstance(kind, MemRefType) and kind.shape == (DYNAMIC,)
 
 
 def generated(function: Func, sizes: tuple[int, int], seed: int) -> tuple[Any, ...]:

@@ -88,8 +88,8 @@ def use(monkeypatch):
         module.CHECKS = checks
         target = Target("hand", "made", triple=TRIPLE)
         monkeypatch.setattr("kdsl.cli.build.load_file", lambda _: module)
-        monkeypatch.setattr("kdsl.codegen.registry.resolve_target", lambda _: target)
-        monkeypatch.setattr("kdsl.codegen.registry.backend_names", lambda: ["hand"])
+        monkeypatch.setattr("kdsl.compiler.target_of", lambda _: target)
+        monkeypatch.setattr(building, "cores", lambda: 1)  # what is compiled is seen here
         monkeypatch.setattr(building, "_assemble", lambda text, *_, **__: assemble(text))
         return module
 
