@@ -1,7 +1,7 @@
 """The upstream ``math`` dialect: elementary functions on lanes.
 
-Ops with a ``decompose`` can be written with simpler ops, so that a target needs none of them; accuracy is stated
-there.
+Ops with a ``decompose`` can be written with simpler ops, so that a target needs none of them;
+accuracy is stated there.
 """
 
 from __future__ import annotations

@@ -412,7 +412,7 @@ def with_inferred_access(signature: Signature, module: Module, entry: str) -> Si
 
 
 def _is_written(module: Module, value: Value) -> bool:
-    """Return whether anything may write to a buffer, in this function or in one that it launches."""
+    """Return whether this function, or one that it launches, may write to a buffer."""
     for user in value.users:
         if isinstance(user, memref.Cast):
             if _is_written(module, user.results[0]):
@@ -424,9 +424,10 @@ def _is_written(module: Module, value: Value) -> bool:
             given = zip(user.args, inside, strict=True)
             if any(v is value and _is_written(module, a) for v, a in given):
                 return True
+        elif isinstance(user, memref.Prefetch):
+            continue
         elif isinstance(user, DeclaredOp) and WritesMemory in user.traits:
-            if not isinstance(user, memref.Prefetch):
-                return True
+            return True
     return False
 
 

@@ -58,7 +58,7 @@ def rope(
     INTERLEAVED: Const[bool] = False,
     BM: Const[int] = 32,
 ) -> None:
-    """Write ``x`` rotated to ``out``, which may be ``x``; row m has position ``start + m`` or its id."""
+    """Write ``x`` rotated to ``out``, or in place; row m has position ``start + m`` or its id."""
     b, h = kd.program_id(2), kd.program_id(1)
     rows = kd.span(kd.program_id(0), BM, stop=x.shape[2])
     c, s = angles(cos, sin, positions, b, rows, start)

@@ -66,7 +66,7 @@ def _streaming_store(loop: For) -> Store | None:
     return None
 
 
-def _offset(index: Value, loop: For) -> Value | None | object:
+def _offset(index: Value, loop: For) -> object:
     """Return what is added to the counter (None: nothing); ``...`` when it is anything else."""
     if index is loop.induction:
         return None

@@ -9,7 +9,7 @@ size and every integer is the same small number. An input on which the module fa
 the first pass (an index out of bounds, say) says nothing; ``skipped`` lists the functions for which
 none was found.
 
-Interpreting costs ``work``, counted in ops. One run may take a sixteenth of what is left: an input
+Interpreting costs ``work``, counted in ops. One run may take a tenth of what is left: an input
 that needs more is not compared from that pass on (``stopped``), the smaller ones still are.
 ``report()`` says what was left out.
 """
@@ -52,8 +52,8 @@ SIZES = ((1, 1), (2, 2), (7, 7), (18, 18), (7, 350))
 """What integers and dimensions are, and the length of buffers of one dimension."""
 WORK = 10_000_000
 """Ops that are interpreted for one module, altogether."""
-SHARE = 16
-"""One run may take the SHARE-th part of the work that is left."""
+SHARE = 10
+"""One run may take the SHARE-th part of the work that is left, so that large inputs do not starve small ones."""
 BEFORE = "the first pass"
 GRID = (2, 2, 1)
 """The programs of a kernel that nobody launches."""

@@ -59,16 +59,29 @@ class Traced:
 class Launchable(Protocol):
     """What the launcher asks of a kernel."""
 
-    name: str
-    parameters: tuple[str, ...]
-    """Run-time parameters, in order."""
-    defaults: Mapping[str, Any]
-    consts: Mapping[str, Any]
-    """Keyword-only Const parameters with their defaults (MISSING where there is none)."""
-    fixed_axes: tuple[tuple[str, int], ...]
-    """Axes whose extent is compiled in."""
-    outputs: tuple[str, ...]
-    """Parameters that a caller may leave out: they are allocated and returned."""
+    @property
+    def name(self) -> str:
+        """The entry's name."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Run-time parameters, in order."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Defaults of run-time parameters that have one."""
+
+    @property
+    def consts(self) -> Mapping[str, Any]:
+        """Keyword-only Const parameters with their defaults (MISSING where there is none)."""
+
+    @property
+    def fixed_axes(self) -> tuple[tuple[str, int], ...]:
+        """Axes whose extent is compiled in."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Parameters that a caller may leave out: they are allocated and returned."""
 
     def specialize(self, request: Request) -> Traced:
         """Trace one specialization."""

@@ -135,7 +135,8 @@ class _Text:
         """Read a torch tensor by its own methods; its strides count elements."""
         name = f"a{i}"
         self.scope[f"c{i}"], self.scope[f"t{i}"] = type(like), like.dtype
-        self.refuse(f"{name}.__class__ is not c{i} or {name}.dtype is not t{i} or not {name}.is_cpu")
+        self.refuse(f"{name}.__class__ is not c{i} or {name}.dtype is not t{i}")
+        self.refuse(f"not {name}.is_cpu")
         self.lines.append(f"p{i} = {name}.data_ptr()")
         align = max(arg.align, dtype.itemsize)
         if align > 1:

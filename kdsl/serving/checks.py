@@ -343,8 +343,9 @@ class _Core:
         for name, value in signature.consts:
             if isinstance(value, int):
                 names.setdefault(name, str(int(value)))
+        missing = signature.missing_dims
         for relation in signature.relations:
-            if signature.missing_dims.isdisjoint(relation.names):
+            if not (missing and missing.intersection(relation.names)):
                 self._check_relation(relation, names)
         self._call(spec)
 

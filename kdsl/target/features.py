@@ -12,10 +12,13 @@ from dataclasses import dataclass
 class Features:
     """Capabilities and sizes of one chip.
 
-    ``vector_bits`` is the widest register, ``vector_registers`` how many there are. ``native`` names dtypes
+    ``vector_bits`` is the widest register, ``vector_registers`` how many there are. ``native``
+    names dtypes
     with full arithmetic; ``storage`` those that can be loaded, stored and converted. ``dot`` lists
-    (operand dtype, accumulator dtype) pairs with a native dot product of pairs. Cache sizes in bytes.
-    ``rounding``: floor, ceil, trunc and roundeven are instructions. ``masked_memory`` says whether masked loads and stores cost about as much as plain ones; ``threads`` how
+    (operand dtype, accumulator dtype) pairs with a native dot product of pairs. Cache sizes in
+    bytes.
+    ``rounding``: floor, ceil, trunc and roundeven are instructions. ``masked_memory`` says whether
+    masked loads and stores cost about as much as plain ones; ``threads`` how
     many programs run side by side.
     """
 
