@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kdsl import cache as disk
 from kdsl.codegen.backend import Artifact, Backend, LoadedEntry, Source
 from kdsl.codegen.registry import backend_named, default_target, resolve_target
-from kdsl.errors import InternalError
+from kdsl.errors import CannotWriteError, InternalError
 from kdsl.ir.core import Module
 from kdsl.ir.printer import print_module
 from kdsl.ir.verify import verify
@@ -224,7 +224,10 @@ class _Dump:
     def __init__(self, root: Path | None, name: str, trace: str) -> None:
         self.folder = None if root is None else root / _folder(root, name, trace)
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise CannotWriteError(path=self.folder, why=error.strerror) from error
 
     def module(self, number: int, stage: str, module: Module) -> None:
         if self.folder is not None:
@@ -232,7 +235,11 @@ class _Dump:
 
     def text(self, number: int, stage: str, suffix: str, data: bytes) -> None:
         if self.folder is not None:
-            (self.folder / f"{number:02d}-{stage}{suffix}").write_bytes(data)
+            path = self.folder / f"{number:02d}-{stage}{suffix}"
+            try:
+                path.write_bytes(data)
+            except OSError as error:
+                raise CannotWriteError(path=path, why=error.strerror) from error
 
 
 def time_table(source: Source, artifact: Artifact, steps: list[Step]) -> str:

@@ -14,7 +14,13 @@ from kdsl.language.dims import Dim, DimExpr
 from kdsl.language.kernel import Kernel, exports
 from kdsl.language.params import NO_DEFAULT
 from kdsl.language.spec import SpecValue, combinations, is_given, parse_spec, spec_text
-from kdsl.language.specialize import GRID_ARGS, Specialization, TracedModule, specialization_for
+from kdsl.language.specialize import (
+    GRID_ARGS,
+    Binding,
+    Specialization,
+    TracedModule,
+    specialization_for,
+)
 from kdsl.runtime.launcher import Bound, Launcher, Request, Traced, grid_sizes
 from kdsl.runtime.views import View
 from kdsl.target.target import Target
@@ -218,21 +224,27 @@ class Export:
         self, values: Mapping[str, SpecValue], target: Target, symbol: str
     ) -> tuple[Artifact, Signature]:
         """Return the code of one specialization, callable as ``symbol``, and its signature."""
-        known = {**values, **dict.fromkeys(self.optional)}
-        for name in self.optional:
-            if is_given(name, values.get(name)):
-                del known[name]
-        extents = {n: v for n, v in known.items() if n in self.kernel.params.dims}
-        known |= derived_consts(self.kernel, extents, known)  # type: ignore[arg-type]
-        try:
-            spec = self.kernel.specialize(**known)
-        except KdslError as problem:
-            raise BadSpecError(text=spec_text(values), why=problem.summary) from problem
-        traced = self.kernel.trace(spec, target)
+        traced = self.kernel.trace(self._specialization(values, target), target)
         entry = traced.module.function(traced.entry)
         entry.attributes["sym_name"] = symbol.removeprefix("kdsl_entry_")
         compiled = compile_module(traced.module, target)
         return compiled.artifact, traced.signature
+
+    def _specialization(self, values: Mapping[str, SpecValue], target: Target) -> Specialization:
+        """Return what a spec asks for. Raises BadSpecError."""
+        kernel = self.kernel
+        known = {**values, **dict.fromkeys(self.optional)}
+        for name in self.optional:
+            if is_given(name, values.get(name)):
+                del known[name]
+        try:
+            dims = dict(kernel.specialize(**known).dims)
+            spec = kernel.specialize(**derived_consts(kernel, dims, known), **known)
+            Binding(kernel, spec, target)
+        except KdslError as problem:
+            raise BadSpecError(text=spec_text(values), why=problem.summary) from problem
+        assert isinstance(spec, Specialization)
+        return spec
 
 
 def exported(kernel: Kernel, *specs: str) -> Export:

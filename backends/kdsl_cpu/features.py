@@ -125,6 +125,16 @@ def detect() -> Target:
     return Target("cpu", level, features, triple, attributes, (("cpu", llvm.get_host_cpu_name()),))
 
 
+def runs_here(target: Target) -> bool:
+    """Return whether this machine has the architecture and the level that code for a target needs."""
+    import llvmlite.binding as llvm
+
+    if target.triple.partition("-")[0] != llvm.get_process_triple().partition("-")[0]:
+        return False
+    host, level = llvm.get_host_cpu_features(), target.chip.partition(",")[0]
+    return all(host.get(feature) for feature in dict(LEVELS).get(level, ()))
+
+
 def cpu_name(target: Target) -> str:
     """Return LLVM's name of the processor."""
     stated = dict(target.options).get("cpu")

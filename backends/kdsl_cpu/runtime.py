@@ -9,9 +9,10 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from kdsl.codegen.backend import Artifact, LoadedEntry, Source
+from kdsl.errors import CannotRunError
 from kdsl.target.target import Target
 from kdsl_cpu.assemble import POOL_FUNCTION, assemble, initialize
-from kdsl_cpu.features import detect
+from kdsl_cpu.features import detect, runs_here
 from kdsl_cpu.runtime_ir import pool_ir
 
 ENTRY_PREFIX = "kdsl_entry_"
@@ -45,7 +46,9 @@ def set_num_threads(count: int) -> None:
 
 
 def load(artifact: Artifact, target: Target) -> dict[str, LoadedEntry]:
-    """Return the entries of an object file as functions. ``target`` must be able to run here."""
+    """Return the entries of an object file as functions; raise CannotRunError for foreign code."""
+    if not runs_here(target):
+        raise CannotRunError(target=target, here=detect())
     pool()
     engine = _engine(artifact.data)
     found: dict[str, LoadedEntry] = {}

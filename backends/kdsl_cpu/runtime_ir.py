@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdsl.errors import KdslError
+from kdsl.errors import NoPoolError
 
 SPIN_NS = 30_000
 MAX_THREADS = 256
@@ -33,17 +33,6 @@ MACHINES = {
 }
 ALIASES = {"amd64": "x86_64", "arm64": "aarch64"}
 EXPORTED = ("kdsl_set_num_threads", "kdsl_get_num_threads")
-
-
-class NoPoolError(KdslError):
-    """The pool does not know this machine's system calls."""
-
-    code = "KD0650"
-    message = "there is no thread pool for the machine {machine!r}"
-    hint = "use one of: {known}"
-    explanation = (
-        "The pool sleeps in the Linux kernel's futex call, whose number depends on the machine."
-    )
 
 
 def pool_ir(triple: str) -> str:

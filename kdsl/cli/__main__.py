@@ -79,8 +79,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if show_tracebacks():
             raise
-        return report(InternalError(what=f"{type(error).__name__}: {error}", notes=()))
+        return report(_explained(error))
     return code if isinstance(code, int) else 0
+
+
+def _explained(error: Exception) -> KdslError:
+    """Return what an exception without a code is: a mistake in the user's file, or a bug of ours."""
+    from kdsl.cli.userfile import mistake_behind
+
+    ours = InternalError(what=f"{type(error).__name__}: {error}", notes=())
+    return mistake_behind(error) or ours
 
 
 def report(error: KdslError) -> int:

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+import kdsl
 from kdsl.errors import CannotReadError, CannotWriteError, KdslError, Position, UserFileError
 
 MODULE_NAME = "__kdsl_user_file__"
@@ -36,6 +37,21 @@ def load_file(path: Path) -> ModuleType:
     except Exception as error:
         raise _raised(path, error) from error
     return module
+
+
+def mistake_behind(error: Exception) -> UserFileError | None:
+    """Return an exception as a mistake in the loaded file; None when kdsl's own code raised it."""
+    module = sys.modules.get(MODULE_NAME)
+    if module is None or module.__file__ is None:
+        return None
+    theirs, ours = Path(module.__file__).resolve(), Path(kdsl.__file__).resolve().parent
+    frames = traceback.extract_tb(error.__traceback__)
+    for file in [frame.filename for frame in reversed(frames)]:
+        if Path(file).resolve() == theirs:
+            return _raised(Path(file), error)
+        if Path(file).resolve().is_relative_to(ours):
+            return None
+    return None
 
 
 def read_text(path: Path) -> str:

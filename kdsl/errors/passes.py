@@ -14,7 +14,7 @@ class UnknownPassError(PassError):
 
     code = "KD0301"
     message = "there is no pass {name!r}; there are {known}"
-    hint = "kdsl opt --help lists the passes"
+    hint = "kdsl opt --list shows passes and pipelines"
     explanation = """
             kdsl opt k.mlir -p canonicalise        # KD0301
             kdsl opt k.mlir -p canonicalize        # right

@@ -123,3 +123,28 @@ class BrokenBackEndError(TargetError):
     explanation = """
         The entry point must give a kdsl.codegen.backend.Backend.
     """
+
+
+class CannotRunError(TargetError):
+    """Code for another kind of machine was to be run on this one."""
+
+    code = "KD0411"
+    message = "code for {target} cannot run on this machine, which is {here}"
+    hint = "leave KDSL_TARGET out to run kernels; kdsl build --target makes files for other machines"
+    explanation = """
+        A kernel that is called is compiled for the target that KDSL_TARGET names, and runs here.
+
+            KDSL_TARGET=cpu:aarch64 python kernels.py                       # KD0411 on x86-64
+            kdsl build kernels.py -o k.so --target cpu:aarch64              # right
+    """
+
+
+class NoPoolError(TargetError):
+    """The thread pool does not know this machine's system calls."""
+
+    code = "KD0411"
+    message = "there is no thread pool for the machine {machine!r}"
+    hint = "use one of: {known}"
+    explanation = """
+        The pool sleeps in the Linux kernel's futex call, whose number depends on the machine.
+    """

@@ -540,7 +540,7 @@ class _Parser:
         if type is I1 and token in ("true", "false"):
             return token == "true"
         if _INTEGER(token) or _HEX(token):
-            value = int(token, 0)
+            value = int(token, 16 if _HEX(token) else 10)
             if -(1 << (type.bits - 1)) <= value < 1 << type.bits:
                 return bool(value) if type is I1 else _wrap(value, type.bits)
         return self.fail(f"a number of type {type}", where)

@@ -11,6 +11,9 @@ from kdsl.dialects import memref
 from kdsl.dialects.func import ENTRY, KERNEL, Func, Return
 from kdsl.dialects.scf import PARALLEL, VECTORIZE, For
 from kdsl.errors import (
+    ArgumentDtypeError,
+    ArgumentRankError,
+    ArgumentTypeError,
     BadGridError,
     MissingConstError,
     NoGridError,
@@ -107,6 +110,16 @@ def _choice(variable: DTypeVar, value: Any) -> DType:
     return dtype
 
 
+def _accepted(kernel: Any, param: Param, variable: DTypeVar, name: str) -> str:
+    """Return the dtype of an array where the kernel takes it."""
+    if DTYPES.get(name) not in variable.choices:
+        wanted = " or ".join(map(str, variable.choices))
+        raise ArgumentDtypeError(
+            where(), kernel=kernel.name, name=param.name, wanted=wanted, got=name
+        )
+    return name
+
+
 def _fixed(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise TypeMismatchError(
@@ -121,7 +134,7 @@ def specialization_for(
     """Derive the specialization from what arguments are.
 
     ``facts`` has one item for each of ``kernel.params.args``: dtype name and shape of an array,
-    None for an absent one; scalars are not looked at.
+    None for an absent one, extents None beyond its rank; scalars are not looked at.
     """
     params = kernel.params
     dtypes: dict[str, str] = {}
@@ -131,13 +144,26 @@ def specialization_for(
         if p.kind == SCALAR:
             continue
         if fact is None:
+            if not p.optional:
+                raise ArgumentTypeError(
+                    where(), kernel=kernel.name, name=p.name, wanted="an array", got="none"
+                )
             absent.append(p.name)
             continue
         name, shape = fact
         if isinstance(p.dtype, DTypeVar):
-            dtypes.setdefault(p.dtype.name, _choice(p.dtype, name).name)
+            dtypes.setdefault(p.dtype.name, _accepted(kernel, p, p.dtype, name))
         for dim, n in zip(p.dims, shape, strict=False):
             if isinstance(dim, Dim) and dim.const:
+                if n is None:
+                    raise ArgumentRankError(
+                        where(),
+                        kernel=kernel.name,
+                        name=p.name,
+                        wanted=len(p.dims),
+                        dims=", ".join(map(str, p.dims)),
+                        shape="of fewer",
+                    )
                 if not isinstance(n, int):
                     example = f"a workspace whose dim {dim.name} is a number"
                     raise NotConstError(
@@ -388,6 +414,8 @@ def trace(
     spec = Specialization() if spec is None else spec
     module = Module.empty()
     binding = Binding(kernel, spec, target)
+    for declared in kernel.require:
+        binding.relation(declared)
     if kernel.is_program:
         from kdsl.language.program import trace_program
 

@@ -17,7 +17,11 @@ from kdsl.ir.location import Location
 from kdsl.ir.types import DType, Type
 from kdsl.target.target import Target
 
-HERE = __file__.removesuffix("state.py")
+HERE = __file__.removesuffix("language/state.py")
+WITH_KERNELS = tuple(HERE + name for name in ("library/", "bench/", "testing/"))
+COMMANDS = HERE + "cli/"
+"""Behind a command there is no user's line, only the program that started it."""
+"""Parts of this package that use the language as users do."""
 CONTEXTS = contextlib.__file__
 MAX_CALL_DEPTH = 64
 """Deeper calls of one helper are taken for a recursion without end."""
@@ -168,7 +172,9 @@ def is_ours(code: CodeType) -> bool:
     """Return whether a code object belongs to this package."""
     found = _ours.get(code)
     if found is None:
-        found = _ours[code] = code.co_filename.startswith(HERE) or code.co_filename == CONTEXTS
+        name = code.co_filename
+        ours = name.startswith(HERE) and not name.startswith(WITH_KERNELS)
+        found = _ours[code] = ours or name == CONTEXTS
     return found
 
 
@@ -176,6 +182,8 @@ def user_frame(skip: int) -> FrameType | None:
     """Return the innermost frame outside of this package, ``skip`` frames up at least."""
     frame: FrameType | None = sys._getframe(skip)
     while frame is not None and is_ours(frame.f_code):
+        if frame.f_code.co_filename.startswith(COMMANDS):
+            return None
         frame = frame.f_back
     return frame
 

@@ -192,6 +192,6 @@ def _read(kind: type[Pass], key: str, value: str, default: Any) -> Any:
         raise PassOptionError(
             pass_name=kind.name,
             option=key,
-            why=f"takes a {type(default).__name__}, got {value!r}",
+            why=f"takes <{type(default).__name__}>, got {value!r}",
             known=f"{key}=<{type(default).__name__}>",
         ) from None

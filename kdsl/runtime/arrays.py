@@ -38,7 +38,7 @@ def interpreter_arguments(signature: Signature, values: Sequence[Any]) -> list[A
         if arg.kind == SCALAR:
             found.append(np.asarray(value).astype(DTYPES[arg.dtype].numpy).view(kind)[()])
         elif value is None:
-            found.append(np.empty((0,) * arg.rank, kind))
+            found.append(None)
         else:
             made = array_of(value).view(kind)
             found.append(made.reshape(-1) if arg.kind == PTR else made)

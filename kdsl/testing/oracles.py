@@ -110,6 +110,37 @@ def mlir_opt_accepts_each(texts: Sequence[str]) -> list[bool]:
         return [verdict.accepted for verdict in pool.map(mlir_opt, texts)]
 
 
+SPLIT = "// -----"
+_SPLIT_ERROR = re.compile(r"^within split at [^:]*:(\d+) offset.* error: ")
+
+
+def mlir_opt_batch(texts: Sequence[str], *flags: str) -> list[Verdict]:
+    """Let one run of mlir-opt parse, verify and print many modules.
+
+    Outputs come only when it accepts all of them.
+    """
+    starts = [1]  # complaints name the line of the separator before a module, or the first line
+    line = 1
+    for text in texts:
+        line += text.rstrip().count("\n") + 1
+        starts.append(line)
+        line += 1
+    whole = f"\n{SPLIT}\n".join(text.rstrip() for text in texts)
+    judged = mlir_opt(whole, "--split-input-file", *flags)
+    if judged.accepted:
+        return [Verdict(True, output, "") for output in judged.output.split(SPLIT)]
+    complaints: dict[int, list[str]] = {}
+    for row in judged.complaint.splitlines():
+        if found := _SPLIT_ERROR.search(row):
+            complaints.setdefault(int(found[1]), []).append(row)
+    if not complaints or not complaints.keys() <= set(starts[:-1]):
+        raise AssertionError(f"mlir-opt failed without naming a module:\n{judged.complaint}")
+    return [
+        Verdict(start not in complaints, "", "\n".join(complaints.get(start, ())))
+        for start in starts[:-1]
+    ]
+
+
 XDSL_SCALARS_ONLY = frozenset(
     f"arith.{name}"
     for name in (

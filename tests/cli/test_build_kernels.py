@@ -152,7 +152,7 @@ def test_tvm_ffi_passes_none_for_what_is_left_out(build):
 
 SCALE, FILL = ("--entry", "scale"), ("--entry", "fill")
 MISTAKES = [
-    ((*SCALE,), "KD0704", "needs C"),
+    ((*SCALE,), "KD0704", "'C' was not given"),
     ((*FILL,), "KD0704", "VALUE"),
     (("--entry", "copy"), "KD0705", "it exports scale, fill"),
     ((*SCALE, "--spec", "D=4"), "KD0704", "no exported kernel has it"),

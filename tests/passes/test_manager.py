@@ -54,7 +54,7 @@ def test_the_name_of_a_pipeline_stands_for_it():
         ("unroll}", PipelineSyntaxError, "a '}' without its '{'"),
         ("unroll{max-ops=4}x", PipelineSyntaxError, "is no pass"),
         ("unroll{by=4}", PassOptionError, "the option 'by' does not exist"),
-        ("unroll{max-ops=many}", PassOptionError, "takes a int, got 'many'"),
+        ("unroll{max-ops=many}", PassOptionError, "takes <int>, got 'many'"),
     ],
 )
 def test_text_that_is_no_pipeline_is_a_coded_error(text, error, says):
