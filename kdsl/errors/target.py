@@ -142,7 +142,7 @@ class CannotRunError(TargetError):
 class NoPoolError(TargetError):
     """The thread pool does not know this machine's system calls."""
 
-    code = "KD0411"
+    code = "KD0413"
     message = "there is no thread pool for the machine {machine!r}"
     hint = "use one of: {known}"
     explanation = """
