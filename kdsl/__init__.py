@@ -42,6 +42,8 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "kdsl.language.kernel": ("export", "exports", "func", "kernel", "program", "single_kernel"),
     "kdsl.language.program": ("workspace",),
     "kdsl.language.schedule": ("autotune", "by_target"),
+    "kdsl.bench.case": ("Case",),
+    "kdsl.serving.library": ("load",),
 }  # fmt: skip
 """Module -> the public names that it defines."""
 

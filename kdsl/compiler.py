@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from kdsl import cache as disk
 from kdsl.codegen.backend import Artifact, Backend, LoadedEntry, Source
 from kdsl.codegen.registry import backend_named, default_target, resolve_target
-from kdsl.errors import CannotWriteError, InternalError
+from kdsl.errors import CannotWriteError, UnknownStageError
 from kdsl.ir.core import Module
 from kdsl.ir.printer import print_module
 from kdsl.ir.verify import verify
@@ -55,7 +55,7 @@ class Compiled:
     def ir(self, stage: str = "legalize") -> str:
         """Return the module after a stage, as text."""
         if stage not in MODULE_STAGES:
-            raise InternalError(what=f"there is no stage {stage!r}; there are {MODULE_STAGES}")
+            raise UnknownStageError(name=stage, known=", ".join(MODULE_STAGES))
         return print_module(_module_at(self.trace, self.target, stage))
 
     def source(self) -> str:

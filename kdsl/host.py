@@ -1,4 +1,4 @@
-"""Where kernels of the language meet the compiler and the launcher: calls, looks inside, exports."""
+"""Where kernels of the language meet compiler and launcher: calls, looks inside, exports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LEFT_OUT: Any = object()
 
 @dataclass(frozen=True)
 class _Launchable:
-    """A kernel as the launcher sees it; with ``gridded``, three grid sizes are its last arguments."""
+    """A kernel as the launcher sees it; with ``gridded``, its last arguments are grid sizes."""
 
     kernel: Kernel
     gridded: bool

@@ -176,3 +176,8 @@ def all_settings() -> list[Setting[Any]]:
 
 
 settings = Settings()
+
+
+def __getattr__(name: str) -> Any:
+    """Give a setting: once this module is imported, ``kdsl.settings`` is it and not the object."""
+    return getattr(settings, name)

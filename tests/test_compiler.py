@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from kdsl import compiler
 from kdsl.codegen.backend import Backend
 from kdsl.codegen.registry import backend_named
-from kdsl.errors import InternalError, UnknownTargetError
+from kdsl.errors import CannotRunError, CannotWriteError, UnknownStageError, UnknownTargetError
 from kdsl.ir.parser import parse
 from kdsl.settings import settings
 
@@ -43,7 +44,7 @@ def test_each_stage_can_be_looked_at(fresh):
     assert "math.exp" not in made.ir("legalize")
     assert "kdsl_entry_go" in made.source()
     assert made.binary().startswith(b"\x7fELF")
-    with pytest.raises(InternalError):
+    with pytest.raises(UnknownStageError):
         made.ir("later")
 
 
@@ -129,3 +130,19 @@ def test_an_unknown_target_is_named():
 
 def test_the_back_end_is_found_by_its_entry_point():
     assert isinstance(backend_named("cpu"), Backend)
+
+
+@pytest.mark.parametrize("inside", ["", "deeper"])
+def test_a_dump_folder_that_cannot_be_made_is_a_users_mistake(fresh, inside):
+    blocked = fresh / "file"
+    blocked.write_text("")
+    with settings.override(dump=blocked / inside), pytest.raises(CannotWriteError) as caught:
+        compiled()
+    assert "Not a directory" in str(caught.value)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names a foreign machine")
+def test_code_for_another_machine_is_not_run(fresh):
+    made = compiler.compile_module(parse(TEXT), compiler.target_of("cpu:aarch64"))
+    with pytest.raises(CannotRunError, match="cpu:aarch64 cannot run"):
+        made.load()

@@ -74,6 +74,17 @@ def test_an_override_wins_over_the_environment_and_ends(monkeypatch):
     assert settings.num_threads == 3
 
 
+def test_settings_are_reached_through_the_package_before_and_after_its_modules_are_imported():
+    import kdsl.settings
+
+    for settings_of_kdsl in (kdsl.settings, settings):
+        with settings_of_kdsl.override(verify="passes"):
+            assert settings_of_kdsl.verify == "passes"
+            assert settings.verify == "passes"
+    with pytest.raises(AttributeError):
+        _ = kdsl.settings.nothing
+
+
 def test_an_override_ends_when_its_block_fails():
     with pytest.raises(ZeroDivisionError), settings.override(time=True):
         1 / 0

@@ -126,7 +126,7 @@ def detect() -> Target:
 
 
 def runs_here(target: Target) -> bool:
-    """Return whether this machine has the architecture and the level that code for a target needs."""
+    """Return whether this machine has the architecture and the level that a target needs."""
     import llvmlite.binding as llvm
 
     if target.triple.partition("-")[0] != llvm.get_process_triple().partition("-")[0]:

@@ -31,6 +31,11 @@ SUITES: dict[str, tuple[str, str]] = {
         "elementwise kernels, a fused chain and RMSNorm over 64 MB, against a copy",
     ),
     "import": ("kdsl.bench.startup:import_cost", "CPU time of import kdsl over import numpy"),
+    "compile": (
+        "kdsl.bench.building:build_cost",
+        "kdsl build of the RoPE kernels: wall and CPU time, new process, empty cache",
+    ),
+    "calls": ("kdsl.bench.calls:call_cost", "microseconds of a call besides the work"),
     "pipeline": ("kdsl.bench.compiling:pipeline_cost", "passes: milliseconds an op by module size"),
 }
 """Name -> "module:function" of a ``Suite``, and what it measures."""

@@ -84,7 +84,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explained(error: Exception) -> KdslError:
-    """Return what an exception without a code is: a mistake in the user's file, or a bug of ours."""
+    """Return an exception without a code as a mistake in the user's file, or as a bug of ours."""
     from kdsl.cli.userfile import mistake_behind
 
     ours = InternalError(what=f"{type(error).__name__}: {error}", notes=())

@@ -12,8 +12,8 @@ import kdsl
 from kdsl.cli.forks import cores, mapped
 from kdsl.codegen.backend import Artifact, Source
 from kdsl.codegen.registry import backend_named
-from kdsl.ir.signature import Signature
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
+from kdsl.ir.signature import Signature
 from kdsl.language.spec import Spec, SpecValue, combinations, spec_text
 from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord
 from kdsl.serving.package import build_shared_object, manifest_of

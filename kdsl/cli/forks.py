@@ -30,7 +30,7 @@ def mapped(
         pipes = [stack.enter_context(_child(function, items[k::count])) for k in range(1, count)]
         for number, item in enumerate(items):
             worker = number % count
-            found = _received(pipes[worker - 1]) if worker else None
+            found: list[Result] | None = _received(pipes[worker - 1]) if worker else None
             yield function(item) if found is None else found[0]
 
 

@@ -51,7 +51,7 @@ def opt(
         pipeline,
         target=target,
         verify=verify,
-        print_after=print_after.split(","),
+        print_after=_pass_names(print_after),
         show_times=show_times,
         locations=locations,
     )
@@ -96,6 +96,19 @@ def run_passes(
             mark = "changed" if step.changed else ""
             click.echo(f"{step.seconds * 1e3:9.3f} ms  {step.name:30} {mark}".rstrip(), err=True)
     return print_module(module, locations).rstrip("\n") + "\n"
+
+
+def _pass_names(text: str) -> list[str]:
+    """Read names of passes with commas between; raise UnknownPassError."""
+    import kdsl.passes.pipelines as _known  # noqa: F401 - importing declares the passes
+    from kdsl.errors import UnknownPassError
+    from kdsl.passes.manager import PASSES
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in PASSES and name != EVERY:
+            raise UnknownPassError(name=name, known=", ".join([*sorted(PASSES), EVERY]))
+    return names
 
 
 def _target(text: str) -> Target:

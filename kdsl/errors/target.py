@@ -130,7 +130,7 @@ class CannotRunError(TargetError):
 
     code = "KD0411"
     message = "code for {target} cannot run on this machine, which is {here}"
-    hint = "leave KDSL_TARGET out to run kernels; kdsl build --target makes files for other machines"
+    hint = "unset KDSL_TARGET to run kernels; kdsl build --target is for other machines"
     explanation = """
         A kernel that is called is compiled for the target that KDSL_TARGET names, and runs here.
 

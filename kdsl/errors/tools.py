@@ -58,7 +58,8 @@ class BadSpecError(ToolError):
     hint = "write NAME=VALUE with commas between values: --spec 'D=64,128 T=f32,bf16'"
     explanation = """
         A spec fixes Const parameters, dims and dtype variables of the exported kernels; several
-        values make several specializations.
+        values make several specializations. An optional argument is compiled out (`lse=none`, which
+        is also what saying nothing means), or is one that callers must give (`lse=given`).
 
             kdsl build k.py -o k.so --spec D:64          # KD0704
             kdsl build k.py -o k.so --spec D=64          # right
@@ -212,4 +213,16 @@ class BadChecksError(ToolError):
     explanation = """
             CHECKS = [rope]                            # KD0717
             CHECKS = [kd.Case(entry="rope", ...)]      # right
+    """
+
+
+class UnknownStageError(ToolError):
+    """A stage of compiling is asked for that does not exist."""
+
+    code = "KD0718"
+    message = "there is no stage {name!r}; there are {known}"
+    hint = "the text that a back end emits is what .source() gives"
+    explanation = """
+            silu_mul.ir("optimized")     # KD0718
+            silu_mul.ir("optimize")      # right
     """

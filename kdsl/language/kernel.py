@@ -252,9 +252,12 @@ class Kernel(Function):
 
     # -------------------------------------------------------------------------- explaining
 
-    def ir(self, stage: str = "traced", **values: Any) -> str:
-        """Return the module's text at a stage, for a specialization given as for ``specialize``."""
-        if stage == "traced":
+    def ir(self, stage: str = "trace", **values: Any) -> str:
+        """Return the module's text after trace, optimize, lower or legalize.
+
+        ``values`` choose the specialization as for ``specialize``. Raises UnknownStageError.
+        """
+        if stage == "trace":
             return str(self.trace(self.specialize(**values)).module)
         return str(host().ir(self, stage, **values))
 

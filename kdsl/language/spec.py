@@ -3,8 +3,9 @@
     D=64,128 T=f32,bf16 causal=true
 
 Words apart by blanks; each is NAME=VALUE[,VALUE...]. Every combination is one specialization.
-Values are ints, floats, true, false, none, or words (dtype names, strings). For an optional argument
-they are none (callers must leave it out) and given (callers must pass it); none when nothing is said.
+Values are ints, floats, true, false, none, or words (dtype names, strings). For an optional
+argument they are none (callers must leave it out) and given (callers must pass it); none when
+nothing is said.
 """
 
 from __future__ import annotations

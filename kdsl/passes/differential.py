@@ -53,7 +53,7 @@ SIZES = ((1, 1), (2, 2), (7, 7), (18, 18), (7, 350))
 WORK = 10_000_000
 """Ops that are interpreted for one module, altogether."""
 SHARE = 10
-"""One run may take the SHARE-th part of the work that is left, so that large inputs do not starve small ones."""
+"""One run may take this part of the work that is left, so that large inputs starve no small ones."""
 BEFORE = "the first pass"
 GRID = (2, 2, 1)
 """The programs of a kernel that nobody launches."""
@@ -95,13 +95,13 @@ class Differential:
         seed: int = 0,
         *,
         sizes: Sequence[tuple[int, int]] = SIZES,
-        work: int = WORK,
+        work: int | None = None,
     ) -> None:
         self.cases: list[Case] = []
         self.skipped: list[str] = []
         self.stopped: list[tuple[str, Case]] = []
         self.compared: list[tuple[str, int]] = []
-        self.left = work
+        self.left = WORK if work is None else work
         self.text = print_module(module)
         for function in _runnable(module):
             given = [("an example", tuple(a)) for a in (examples or {}).get(function.sym_name, ())]

@@ -16,6 +16,7 @@ from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.types import DYNAMIC
 from kdsl.ir.types import function as function_type
 from kdsl.passes.aliasing import may_alias
+from kdsl.passes.cse import Key, expression_key
 from kdsl.passes.explain import EXPLAIN, explain
 from kdsl.passes.fuse_elementwise import Group
 from kdsl.passes.manager import Pass
@@ -31,6 +32,7 @@ from kdsl.target.target import Target
 LONGEST_NAME = 80
 MOST_NAMES = 4
 """A joined kernel is called by the names of the first ones."""
+NO_CANDIDATES = "only kernels that are one vectorize or parallelize loop are"
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,15 @@ class _Joiner:
         """Join a launch with those that follow as long as they may be joined."""
         chain: _Chain | None = None
         following = _next_launch(first)
-        while following is not None and self._is_candidate(first, following):
+        while following is not None:
+            kernel = self.kernel(following)
+            names = f"{self.kernel(first).sym_name} and {kernel.sym_name}"
+            if not self._is_candidate(first, following):
+                explain(function, f"{names}: not fused: {NO_CANDIDATES}")
+                break
             if chain is None:
                 chain = _Chain(first, self.kernel(first))
-            kernel = self.kernel(following)
             why = chain.join(following, kernel, self.max_ops)
-            names = f"{self.kernel(chain.launches[0]).sym_name} and {kernel.sym_name}"
             if why is not None:
                 explain(function, f"{names}: not fused: {why}")
                 break
@@ -144,6 +149,7 @@ class _Chain:
         self.loads: list[Value] = []
         self.lines: list[AttributeValue] = []
         self.sizes: dict[tuple[object, ...], Value] = {}
+        self.expressions: dict[Key, Op] = {}
         self.first_loop: For | None = None
         self.first_loop, _ = self._take(launch, kernel)
         self.group = Group(self.first_loop, self.own)
@@ -157,6 +163,7 @@ class _Chain:
             for op in reversed(copies):
                 op.erase()
             self.sizes = {k: v for k, v in self.sizes.items() if v.op and v.op.parent}
+            self.expressions = {k: op for k, op in self.expressions.items() if op.parent}
             self._forget(*before)
             return why
         self.group.add(loop)
@@ -189,6 +196,8 @@ class _Chain:
             if isinstance(op, Return) or self._is_known_size(op, launch, kernel, mapping):
                 continue
             copy = op.clone(mapping)
+            if self._is_known(copy, op, mapping):
+                continue
             copies.append(copy)
             key = _size_key(op, launch, kernel)
             if key is not None:
@@ -211,6 +220,16 @@ class _Chain:
         if key is None or key not in self.sizes:
             return False
         mapping[op.results[0]] = self.sizes[key]
+        return True
+
+    def _is_known(self, copy: Op, op: Op, mapping: dict[Value, Value]) -> bool:
+        """Let what an earlier kernel computed be one value, for bounds are compared by identity."""
+        key = expression_key(copy)
+        known = None if key is None else self.expressions.setdefault(key, copy)
+        if known is None or known is copy:
+            return False
+        mapping.update(zip(op.results, known.results, strict=True))
+        copy.erase()
         return True
 
     def _parameters(self, launch: Launch, kernel: Func) -> dict[Value, Value]:
@@ -313,7 +332,7 @@ def _drop(buffer: Alloc, function: Op, once: dict[str, Func]) -> bool:
     for user in [u for view in reversed(shown) for u in view.users]:
         user.erase()
     buffer.erase()
-    explain(function, f"workspace {value.name or ''} of {value.type}: never written to memory")
+    explain(function, f"workspace {value.name or 'without a name'} of {value.type}: never written to memory")
     return True
 
 

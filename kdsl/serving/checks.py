@@ -7,8 +7,8 @@ after all checks.
 
 from __future__ import annotations
 
-from kdsl.ir.signature import PTR, SCALAR, TENSOR, Arg, Relation, Signature
 from kdsl.errors.artifacts import ExportError
+from kdsl.ir.signature import PTR, SCALAR, TENSOR, Arg, Relation, Signature
 from kdsl.serving import codes
 from kdsl.serving.dtypes import BORDERS, SCALARS, widest
 from kdsl.serving.irtext import Function, Strings
@@ -210,9 +210,7 @@ class _Core:
 
     def _variants(self, index: int) -> list[Arg]:
         """Return this argument in every specialization, without repeats."""
-        found = {
-            taken(a): a for a in (s.signature.args[index] for s in self.entry.specializations)
-        }
+        found = {taken(a): a for a in (s.signature.args[index] for s in self.entry.specializations)}
         return list(found.values())
 
     def _dtype(self, array: _Array, tensor: str, variants: list[Arg]) -> None:

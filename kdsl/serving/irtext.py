@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 I64_MIN = "-9223372036854775808"
 ESCAPED = re.compile(r"[^ !#-\[\]-~]")
-"""What cannot stand in an IR string as itself: the quote, the backslash, all but printable ASCII."""
+"""What cannot stand in an IR string as itself: quotes, backslashes, all but printable ASCII."""
 
 
 class Strings:

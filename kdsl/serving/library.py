@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from kdsl.ir.signature import Arg
 from kdsl.errors.artifacts import CallError, KernelFailedError, LoadError, NoSuchEntryError
+from kdsl.ir.signature import Arg
 from kdsl.serving import manifest as manifests
 from kdsl.serving.checks import describe, ordinal, scalar_border
 from kdsl.serving.codes import FIRST_ARGUMENT_ERROR

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdsl.ir.signature import Signature
 from kdsl.errors.artifacts import (
     DamagedManifestError,
     ForeignArtifactError,
@@ -17,6 +16,7 @@ from kdsl.errors.artifacts import (
     UnreadableArtifactError,
     WrongMachineError,
 )
+from kdsl.ir.signature import Signature
 from kdsl.serving import elf
 
 ABI = 1

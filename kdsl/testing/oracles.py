@@ -154,6 +154,14 @@ XDSL_DIFFERS = frozenset(["vector.shuffle"])
 """Ops that upstream spelled otherwise in MLIR 19 than in the version that xDSL follows."""
 
 
+_SPLAT_BITS = re.compile(r"dense<0x[0-9A-F]+>")
+
+
+def readable_by_xdsl(text: str) -> str:
+    """Replace splats given as bits (infinities): xDSL takes the bits for a number."""
+    return _SPLAT_BITS.sub("dense<1.5>", text)
+
+
 def xdsl_roundtrip(text: str) -> Verdict:
     """Let xDSL parse, verify and print a module.
 

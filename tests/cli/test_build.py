@@ -15,8 +15,8 @@ from kdsl.cli import building
 from kdsl.cli.__main__ import run
 from kdsl.cli.building import exports_of, jobs_of
 from kdsl.codegen.backend import Artifact
-from kdsl.ir.signature import Arg, Signature
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
+from kdsl.ir.signature import Arg, Signature
 from kdsl.serving.library import load
 from kdsl.target.target import Target
 
@@ -68,6 +68,7 @@ class HandMade:
 class Marked:
     def __init__(self, export):
         self.__kdsl_export__ = export
+        self.__module__ = "k"
 
 
 @pytest.fixture

@@ -82,7 +82,9 @@ def test_an_optional_argument_is_left_out_when_nothing_is_said(build):
     scale(X, out)
     np.testing.assert_array_equal(out, expected(None, None))
     out[:] = 7
-    with pytest.raises(CallError, match=r"'bias' \(3rd\): is given, but this file was built with bias=none"):
+    with pytest.raises(
+        CallError, match=r"'bias' \(3rd\): is given, but this file was built with bias=none"
+    ):
         scale(X, out, BIAS)
     with pytest.raises(CallError, match=r"'rows' \(4th\): is given"):
         scale(X, out, None, ROWS)
@@ -119,7 +121,8 @@ def test_an_argument_that_is_compiled_in_must_be_given(build):
 
 def test_a_call_that_nothing_takes_lists_what_there_is(path, tmp_path):
     path.write_text(
-        KERNEL + 'EXPORTS = [kd.exported(scale, "C=4 bias=given rows=none", "C=4 bias=none rows=given")]\n'
+        KERNEL
+        + 'EXPORTS = [kd.exported(scale, "C=4 bias=given rows=none", "C=4 bias=none rows=given")]\n'
     )
     out = tmp_path / "k.so"
     assert run(["build", str(path), "-o", str(out)]) == 0
@@ -179,7 +182,12 @@ def test_a_mistake_is_answered_with_its_code(path, tmp_path, capsys, options, co
 
 @pytest.mark.parametrize(
     ("source", "code"),
-    [("x = 1\n", "KD0703"), ("def f(:\n", "KD0708"), ("raise OSError('no')\n", "KD0708"), (None, "KD0706")],
+    [
+        ("x = 1\n", "KD0703"),
+        ("def f(:\n", "KD0708"),
+        ("raise OSError('no')\n", "KD0708"),
+        (None, "KD0706"),
+    ],
 )
 def test_a_file_that_cannot_be_used_is_named(path, tmp_path, capsys, source, code):
     path.unlink() if source is None else path.write_text(source)

@@ -54,8 +54,8 @@ def test_a_file_shows_entries_arguments_and_specializations(file, capsys):
     assert "requires M % 2 == 0" in shown
     assert "f32 bf16" in shown
     assert "tensor, optional" in shown
-    assert "specialization 1: f32 D=64 W=8" in shown
-    assert "specialization 2: bf16 f32 D=128 W=8" in shown
+    assert "specialization 1: f32 D=64 bias=given W=8" in shown
+    assert "specialization 2: bf16 f32 D=128 bias=given W=8" in shown
     assert "x86_64-unknown-linux-gnu" in shown
 
 

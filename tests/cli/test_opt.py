@@ -100,3 +100,8 @@ def test_an_invalid_module_is_rejected(tmp_path, capsys):
 def test_a_missing_file_is_a_users_mistake(tmp_path, capsys):
     assert run(["opt", str(tmp_path / "none.mlir")]) == 2
     assert "KD0706" in capsys.readouterr().err
+
+
+def test_a_pass_to_print_after_that_does_not_exist_is_a_users_mistake(file, capsys):
+    assert run(["opt", file, "-p", "cse", "--print-after", "cze"]) == 2
+    assert "no pass 'cze'" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from kdsl.cli.__main__ import run
 from kdsl.cli.userfile import load_file
 from kdsl.errors import CannotReadError, UserFileError
 
@@ -62,3 +63,28 @@ def restored_path():
     before = list(sys.path)
     yield
     sys.path[:] = before
+
+
+def test_a_mistake_in_a_kernel_is_the_files_not_ours(tmp_path, capsys):
+    path = tmp_path / "k.py"
+    path.write_text(
+        "import kdsl as kd\nfrom kdsl import Ptr, f32\n\n\n"
+        "@kd.export\n@kd.kernel\ndef k(x: Ptr[f32]) -> None:\n    x[0] = missing + x[0]\n"
+    )
+    assert run(["build", str(path), "-o", str(tmp_path / "k.so")]) == 2
+    shown = capsys.readouterr().err
+    assert "KD0708" in shown
+    assert "name 'missing' is not defined" in shown
+    assert f"{path}:8:12" in shown
+
+
+def test_no_line_is_shown_where_only_the_command_is_behind_a_mistake(tmp_path, capsys):
+    path = tmp_path / "k.py"
+    path.write_text(
+        "import kdsl as kd\nfrom kdsl import Ptr, f32\n\n\n"
+        "@kd.export\n@kd.kernel(grid=lambda d: 1.5)\ndef k(x: Ptr[f32]) -> None:\n    x[0] = 1.0\n"
+    )
+    assert run(["build", str(path), "-o", str(tmp_path / "k.so")]) == 2
+    shown = capsys.readouterr().err
+    assert "KD0514" in shown
+    assert "site-packages" not in shown

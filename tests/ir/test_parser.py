@@ -233,6 +233,17 @@ def test_damaged_text_is_read_or_refused_with_a_code(start, length, instead):
         parse(text)
 
 
+@pytest.mark.parametrize("text", ["9", "09", "0x09", "007"])
+def test_leading_zeros_mean_nothing(text):
+    assert parse_value(text) == int(text, 16 if text.startswith("0x") else 10)
+
+
+def parse_value(text):
+    op = f'"arith.constant"() {{value = {text} : i64}} : () -> i64'
+    module = parse(f'"builtin.module"() ({{\n{op}\n}}) : () -> ()')
+    return module.body.first.value.value
+
+
 def test_text_that_ends_early_is_refused():
     with pytest.raises(ParseError, match="the end of the text"):
         parse(SQUARES[:300])

@@ -144,9 +144,7 @@ def _linear() -> list[Case]:
         weights = floats(COLS, DEPTH, dtype=w)
         kinds = {"X": x, "W": w}
         found += [
-            Case(
-                linear.matvec, {**kinds, "ROWS": 4}, (vector, weights, np.zeros(COLS, NUMPY[x]))
-            ),
+            Case(linear.matvec, {**kinds, "ROWS": 4}, (vector, weights, np.zeros(COLS, NUMPY[x]))),
             Case(
                 linear.matmul,
                 {**kinds, **BLOCKS, "BK": 8},

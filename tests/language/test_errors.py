@@ -10,6 +10,7 @@ from kdsl import Const, Ptr, Tensor, bf16, errors, f32, i8, i32
 
 B, M, N = kd.dims("B M N")
 D = kd.const_dims("D")
+T = kd.dtype_var("T", f32, bf16)
 
 
 def check(error, kind, text):
@@ -396,3 +397,32 @@ def test_numpy_numbers_are_python_numbers(run):
     x = np.ones(1, np.float32)
     run(k, x, W=np.int64(3))
     assert x[0] == 5
+
+
+@kd.kernel(grid=lambda d: d.M)
+def fixed_rows(x: Tensor[T, M, D], shift: Tensor[f32, D] | None = None) -> None:
+    row = x[kd.program_id(0)]
+    row.store(row.load() + (1.0 if shift is None else shift[:].load().to(x.dtype)))
+
+
+@pytest.mark.parametrize(
+    ("x", "kind", "words"),
+    [
+        (np.zeros((2, 4)), errors.ArgumentDtypeError, "'x' must have dtype f32 or bf16, got f64"),
+        (np.zeros(4, np.float32), errors.ArgumentRankError, "'x' must have 2 dims"),
+        (None, errors.ArgumentTypeError, "'x' must be an array"),
+        ([[1.0]], errors.ArgumentTypeError, "'x' must be an array"),
+    ],
+)
+def test_a_call_that_cannot_be_specialized_names_the_argument(x, kind, words):
+    with pytest.raises(kind) as caught:
+        fixed_rows(x)
+    check(caught.value, kind, "fixed_rows(x)")
+    assert words in str(caught.value)
+
+
+def test_an_absent_argument_with_a_fixed_dim_is_absent_in_the_interpreter():
+    x = np.zeros((2, 4), np.float32)
+    with kd.settings.override(interpret=True):
+        fixed_rows(x)
+    assert (x == 1).all()

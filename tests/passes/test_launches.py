@@ -123,6 +123,25 @@ def test_a_chain_of_kernels_becomes_one(program):
     assert [op.kernel.name for op in launches] == ["square.double.square"]
 
 
+def test_bounds_that_both_kernels_convert_alike_are_the_same_range(program, function, module_of):
+    def narrow(op):
+        body = kernel_body(scaled(op), '%m = "arith.index_cast"(%k) : (i32) -> index')
+        return body.replace("(%zero, %n, %one)", "(%zero, %m, %one)")
+
+    args = ARGS.replace("%n: index", "%k: i32")
+    kernels = {"square": narrow("mulf"), "double": narrow("addf")}
+    body = CHAIN.replace(ONE, ONE + '\n%k = "arith.index_cast"(%n) : (index) -> i32')
+    body = body.replace("%n) {kernel", "%k) {kernel").replace(
+        "memref<?xf32>, index) -> ()", "memref<?xf32>, i32) -> ()"
+    )
+    module = module_of(
+        *(function(args, text, "", name, KERNEL) for name, text in kernels.items()),
+        function(ENTRY_ARGS, body, "", "main", ENTRY),
+    )
+    assert len(run(module, "fuse")) == 1
+    assert not any(isinstance(op, Alloc) for op in module.walk())
+
+
 def test_a_kernel_that_cannot_join_leaves_nothing_in_the_chain(program):
     apart = kernel_body(scaled("addf", "%at"))
     chain = [ONE, ALLOC, launch("square", "%a", "%w", "%n"), launch("double", "%w", "%a", "%n")]

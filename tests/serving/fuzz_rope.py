@@ -1,7 +1,8 @@
 """Call a built rope with one to three fields of a right call changed; run as a program by test_fuzz_rope.
 
 Each tensor has a page of its own. A refused call must leave all pages as they were and say why; an
-accepted one may change the output's page only.
+accepted one may change the output's page only. Position ids are data, not arguments: they lie within the
+tables.
 """
 
 from __future__ import annotations
@@ -70,6 +71,11 @@ def calls(draw):
     return given
 
 
+def table_rows(fields):
+    shapes = [(fields[name] or {}).get("shape") for name in ("cos", "sin")]
+    return max(1, min(shape[0] if shape else 1 for shape in shapes))
+
+
 STARTS = st.one_of(st.just(0), st.integers(-(2**31), 2**31 - 1))
 
 
@@ -81,6 +87,9 @@ def rope(fields, start, seed):
     rng = np.random.default_rng(seed)
     for page in PAGES.values():
         page.view(np.uint32)[:] = rng.integers(0, 2**32, page.size, np.uint32)
+    PAGES["positions"].view(np.int32)[:] = rng.integers(
+        0, table_rows(fields), PAGES["positions"].size
+    )
     before = {name: page.tobytes() for name, page in PAGES.items()}
     keep: list[object] = []
     given = [make(fields[name], keep) for name in NAMES]

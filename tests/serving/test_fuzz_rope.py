@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kdsl.cli.__main__ import run
 
-CALLS = 3000
+CALLS = 1500
 FILE = """
 import kdsl as kd
 from kdsl.library.rope import rope

@@ -11,7 +11,7 @@ SIGNATURE = Signature(
     "rope",
     (
         Arg("q", "tensor", "bf16", "ro", ("B", "Hq", 64), align=16, dim_names=("B", "Hq", "D")),
-        Arg("p", "ptr", "i32", optional=True),
+        Arg("p", "ptr", "i32", optional=True, absent=True),
         Arg("scale", "scalar", "f32", default=-math.inf),
     ),
     (Relation("Hq % Hkv == 0"),),
@@ -30,6 +30,20 @@ def test_slots_count_address_shape_and_strides():
 
 def test_a_fixed_dim_keeps_its_name():
     assert SIGNATURE.args[0].dim_name(2) == "D"
+
+
+def test_dims_that_only_absent_arguments_have_are_missing():
+    x = Arg("x", "tensor", "f32", dims=("N", 4), dim_names=("N", "D"))
+    y = Arg("y", "tensor", "f32", dims=("N", "M"), optional=True, absent=True)
+    z = Arg("z", "tensor", "f32", dims=("K",), optional=True)
+    assert Signature("f", (x, y, z)).missing_dims == {"M"}
+    assert Signature("f", (x, z)).missing_dims == frozenset()
+
+
+def test_only_an_optional_argument_can_be_absent():
+    row = {"name": "x", "kind": "tensor", "dtype": "f32", "absent": True}
+    with pytest.raises(ValueError, match="not optional"):
+        Signature.from_json({"name": "f", "args": [row]})
 
 
 def test_an_unknown_kind_of_argument_is_refused():

@@ -11,8 +11,8 @@ import sample
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kdsl.ir.signature import Arg, Relation, Signature
 from kdsl.errors.artifacts import ExportError
+from kdsl.ir.signature import Arg, Relation, Signature
 from kdsl.serving.irtext import Function, Strings
 from kdsl.serving.manifest import Entry, Manifest, Specialization
 from kdsl.serving.relations import RelationCompiler

@@ -42,9 +42,7 @@ def tensors(draw, rank):
         "data": PAGE.ctypes.data if draw(st.integers(0, 4)) else 0,
         "device_type": 1 if right else draw(st.integers(-1, 3)),
         "ndim": rank if right else draw(st.integers(-1, 5)),
-        "word": draw(st.sampled_from([F32, BF16]))
-        if right
-        else draw(st.integers(0, 2**32 - 1)),
+        "word": draw(st.sampled_from([F32, BF16])) if right else draw(st.integers(0, 2**32 - 1)),
         "shape": shape if draw(st.integers(0, 15)) else None,
         "strides": strides if draw(st.booleans()) else None,
         "byte_offset": draw(st.sampled_from([0, 0, 0, 4, 1, 16])),
@@ -72,6 +70,8 @@ def reaches_out(fields, size):
         return False
     rank = min(max(fields["ndim"], 0), 16)
     extents = fields["shape"][:rank]
-    strides = fields["strides"] or [int(np.prod(extents[k + 1 :], dtype=object)) for k in range(rank)]
+    strides = fields["strides"] or [
+        int(np.prod(extents[k + 1 :], dtype=object)) for k in range(rank)
+    ]
     last = sum(max(0, e - 1) * abs(s) for e, s in zip(extents, strides, strict=False)) + 1
     return 0 not in extents and 8 * last + fields["byte_offset"] > size
