@@ -10,6 +10,7 @@ import llvmlite.binding as llvm
 
 from kdsl.codegen.backend import Artifact, LoadedEntry, Source
 from kdsl.errors import CannotRunError
+from kdsl.settings import settings
 from kdsl.target.target import Target
 from kdsl_cpu.assemble import POOL_FUNCTION, assemble, initialize
 from kdsl_cpu.features import detect, runs_here
@@ -32,7 +33,8 @@ def _engine(data: bytes) -> Any:
 @cache
 def pool() -> Any:
     """Start the thread pool of this process and make it known to later engines."""
-    here = detect()
+    # The pool reads the variable itself and ignores what it cannot read; a typo must be seen.
+    here, _ = detect(), settings.num_threads
     built = assemble(Source(pool_ir(here.triple), ".ll"), here)
     engine = _engine(built.data)
     llvm.add_symbol(POOL_FUNCTION, engine.get_function_address(POOL_FUNCTION))

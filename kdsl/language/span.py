@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kdsl.errors import UnboundSpanError
+from kdsl.errors import TypeMismatchError, UnboundSpanError
 from kdsl.language.state import where
 from kdsl.language.types import static_int
 from kdsl.language.values import INDEX_DTYPE, Lanes, as_index, binary, compare
@@ -90,6 +90,9 @@ class Span:
 def span(i: Any, size: Any, *, stop: Any = None, step: Any = 1, start: Any = 0) -> Span:
     """Return block ``i`` of ``size`` indices: from ``start + i * size * step`` on."""
     count, by = static_int(size, "the size of a span"), static_int(step, "the step of a span")
+    if min(count, by) < 1:
+        wanted, got = "a size and a step of 1 or more", f"{count} and {by}"
+        raise TypeMismatchError(where(), op="kd.span", wanted=wanted, got=got)
     first = binary("*", as_index(i, "kd.span"), count * by)
     if not isinstance(start, int) or start:
         first = binary("+", as_index(start, "kd.span"), first)

@@ -53,7 +53,7 @@ SIZES = ((1, 1), (2, 2), (7, 7), (18, 18), (7, 350))
 WORK = 10_000_000
 """Ops that are interpreted for one module, altogether."""
 SHARE = 10
-"""One run may take this part of the work that is left, so that large inputs starve no small ones."""
+"""One run may take this part of the work that is left: large inputs starve no small ones."""
 BEFORE = "the first pass"
 GRID = (2, 2, 1)
 """The programs of a kernel that nobody launches."""

@@ -426,3 +426,14 @@ def test_an_absent_argument_with_a_fixed_dim_is_absent_in_the_interpreter():
     with kd.settings.override(interpret=True):
         fixed_rows(x)
     assert (x == 1).all()
+
+
+@kd.kernel
+def spans(x: Tensor[f32, M], *, W: Const[int] = 4, BY: Const[int] = 1) -> None:
+    part = x[kd.span(0, W, step=BY)]
+    part.store(part.load() + 1.0)
+
+
+@pytest.mark.parametrize("given", [{"W": 0}, {"W": -1}, {"BY": 0}])
+def test_an_empty_span_is_refused_where_it_is_made(error_of, given):
+    check(error_of(spans, **given), errors.TypeMismatchError, "kd.span(0, W, step=BY)")
