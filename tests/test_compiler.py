@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -68,8 +69,6 @@ made.load()
 print(len(made.steps), made.artifact.digest)
 """
     env = {"KDSL_CACHE_DIR": str(fresh / "cache")}
-    import os
-
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -146,3 +145,21 @@ def test_code_for_another_machine_is_not_run(fresh):
     made = compiler.compile_module(parse(TEXT), compiler.target_of("cpu:aarch64"))
     with pytest.raises(CannotRunError, match="cpu:aarch64 cannot run"):
         made.load()
+
+
+def test_a_number_of_threads_that_cannot_be_read_is_not_ignored(fresh):
+    code = f"""
+import kdsl.dialects.all
+from kdsl import compiler
+from kdsl.ir.parser import parse
+compiler.compile_module(parse({TEXT!r}), compiler.target_of()).load()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "KDSL_CACHE_DIR": str(fresh / "cache"), "KDSL_NUM_THREADS": "many"},
+    )
+    assert done.returncode == 1
+    assert "KD0701" in done.stderr

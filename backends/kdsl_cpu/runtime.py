@@ -34,7 +34,8 @@ def _engine(data: bytes) -> Any:
 def pool() -> Any:
     """Start the thread pool of this process and make it known to later engines."""
     # The pool reads the variable itself and ignores what it cannot read; a typo must be seen.
-    here, _ = detect(), settings.num_threads
+    _ = settings.num_threads
+    here = detect()
     built = assemble(Source(pool_ir(here.triple), ".ll"), here)
     engine = _engine(built.data)
     llvm.add_symbol(POOL_FUNCTION, engine.get_function_address(POOL_FUNCTION))

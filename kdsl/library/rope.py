@@ -40,9 +40,11 @@ def angles(cos, sin, positions, b, rows, start):
     if positions is None:
         at = kd.span_at(rows.start + start, rows.size, stop=rows.stop + start)
         return cos[at].load(), sin[at].load()
-    ids = positions[b, rows].load()
-    table = kd.iota(cos.shape[1])
-    return cos[ids[:, None], table[None, :]].load(), sin[ids[:, None], table[None, :]].load()
+    ids = positions[b, rows].load().to(kd.index)
+    known = (ids >= 0) & (ids < cos.shape[0])
+    assert known.all(axis=0), "a position id is outside of the tables"
+    row, col, keep = ids[:, None], kd.iota(cos.shape[1], kd.index)[None, :], known[:, None]
+    return cos[row, col].load(mask=keep), sin[row, col].load(mask=keep)
 
 
 @kd.export
@@ -59,6 +61,9 @@ def rope(
     BM: Const[int] = 32,
 ) -> None:
     """Write ``x`` rotated to ``out``, or in place; row m has position ``start + m`` or its id."""
+    if positions is None:
+        kd.require(start >= 0)
+        kd.require(start + x.shape[2] <= cos.shape[0])
     b, h = kd.program_id(2), kd.program_id(1)
     rows = kd.span(kd.program_id(0), BM, stop=x.shape[2])
     c, s = angles(cos, sin, positions, b, rows, start)

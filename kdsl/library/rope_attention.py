@@ -16,7 +16,7 @@ T = kd.dtype_var("T", kd.f32, kd.bf16, kd.f16)
 
 
 @kd.export
-@kd.program(require=["Hq % Hkv == 0", "M <= P"])
+@kd.program(require=["Hq % Hkv == 0"])
 def rope_attention(
     q: Tensor[T, B, Hq, M, D],
     k: Tensor[T, B, Hkv, M, D],
@@ -36,6 +36,8 @@ def rope_attention(
     BN: Const[int] = 64,
 ) -> None:
     """Attend over whole sequences that start at position 0, without a cache."""
+    if positions is None:
+        kd.require(q.shape[2] <= cos.shape[0])
     batch, heads, rows, size = k.shape
     rotated = kd.workspace(T, (batch, heads, rows, size))
     rope(k, cos, sin, rotated, positions, 0, INTERLEAVED=INTERLEAVED)
@@ -70,7 +72,7 @@ def append_rotated(
 
 
 @kd.export
-@kd.program(require=["Hq % Hkv == 0", "start >= 0", "start + M <= N", "start + M <= P"])
+@kd.program(require=["Hq % Hkv == 0", "start >= 0", "start + M <= N"])
 def rope_attention_prefill(
     q: Tensor[T, B, Hq, M, D],
     k: Tensor[T, B, Hkv, M, D],
@@ -93,6 +95,8 @@ def rope_attention_prefill(
     BN: Const[int] = 64,
 ) -> None:
     """Append M tokens at ``start`` to the caches and attend to everything cached so far."""
+    if positions is None:
+        kd.require(start + q.shape[2] <= cos.shape[0])
     append_rotated(k, v, cos, sin, k_cache, v_cache, positions, start, INTERLEAVED=INTERLEAVED)
     attention_blocks(
         q, k_cache, v_cache, out, lse, cos, sin, positions, start, start + q.shape[2], scale,

@@ -332,7 +332,10 @@ def _drop(buffer: Alloc, function: Op, once: dict[str, Func]) -> bool:
     for user in [u for view in reversed(shown) for u in view.users]:
         user.erase()
     buffer.erase()
-    explain(function, f"workspace {value.name or 'without a name'} of {value.type}: never written to memory")
+    explain(
+        function,
+        f"workspace {value.name or 'without a name'} of {value.type}: never written to memory",
+    )
     return True
 
 

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from kdsl.errors import KernelAssertError, RelationError
 from kdsl.library import reference
 from kdsl.library.attention import attention
 from kdsl.library.rope import rope
@@ -199,3 +200,27 @@ def test_results_are_the_same_every_time() -> None:
     for out in outs:
         rope_attention(q, k, v, cos, sin, out, 0.125)
     assert all(np.array_equal(outs[0], out) for out in outs)
+
+
+@pytest.mark.parametrize("wrong", [-1, 40, 2**31 - 1])
+def test_a_position_id_outside_of_the_tables_fails_the_kernel(wrong: int) -> None:
+    x = normal(1, 1, 2, 20, 64)
+    cos, sin = rope_tables(40, 64)
+    ids = np.arange(20, dtype=np.int32)[None]
+    ids[0, 7] = wrong
+    with pytest.raises(KernelAssertError):
+        rope(x, cos, sin, np.empty_like(x), ids)
+
+
+def test_tables_must_reach_the_last_position() -> None:
+    x = normal(1, 1, 2, 20, 64)
+    cos, sin = rope_tables(24, 64)
+    rope(x, cos, sin, np.empty_like(x), start=4)
+    with pytest.raises(RelationError, match="start = 5"):
+        rope(x, cos, sin, np.empty_like(x), start=5)
+    q, k = normal(1, 1, 2, 30, 64), normal(2, 1, 1, 30, 64)
+    with pytest.raises(RelationError):
+        rope_attention(q, k, k, cos, sin, np.empty_like(q), 0.1)
+    cache = normal(3, 1, 1, 90, 64)
+    with pytest.raises(RelationError):
+        rope_attention_prefill(q, k, k, cos, sin, cache, cache.copy(), np.empty_like(q), 0.1)
