@@ -159,6 +159,13 @@ class ElfFile:
         rows = RELA.iter_unpack(body[: len(body) // RELA.size * RELA.size])
         return [Relocation(table.info, o, i & 0xFFFFFFFF, i >> 32, a) for o, i, a in rows]
 
+    def require_whole(self) -> None:
+        """Raise TruncatedArtifactError when the file ends before what a loader would map."""
+        for segment in self.segments():
+            if segment.type == PT_LOAD:
+                self.slice(segment.offset, segment.file_size, "a loaded segment")
+        self.sections()
+
     def notes(self) -> Iterator[tuple[str, int, bytes]]:
         """Yield (owner, type, payload); program headers come first, for they survive stripping."""
         found = False

@@ -153,6 +153,7 @@ def decode(payload: bytes, path: str = "<memory>") -> Manifest:
 def read(source: str | Path | bytes) -> Manifest:
     """Return a built file's manifest, for any machine, without loading it. Raises ArtifactError."""
     file = _open(source)
+    file.require_whole()
     for owner, kind, payload in file.notes():
         if owner == OWNER and kind == NOTE_TYPE:
             return decode(payload, file.path)

@@ -85,7 +85,7 @@ def test_the_pass_that_breaks_a_kernel_is_named(kernel, values, broken, monkeypa
 def test_what_was_not_compared_is_said_in_one_line(capsys, monkeypatch) -> None:
     monkeypatch.setattr(differential, "WORK", 1_000_000)
     with settings.override(verify="passes"):
-        attention.ir("trace", T="f32", D=64, BM=16, BN=16)
+        attention.ir("legalize", T="f32", D=64, BM=16, BN=16)
 
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -95,6 +95,6 @@ def test_what_was_not_compared_is_said_in_one_line(capsys, monkeypatch) -> None:
 
 def test_nothing_is_said_when_all_was_compared(capsys) -> None:
     with settings.override(verify="passes"):
-        silu_mul.ir("trace", T="f32")
+        silu_mul.ir("legalize", T="f32")
 
     assert capsys.readouterr().err == ""

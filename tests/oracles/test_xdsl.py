@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -62,9 +63,19 @@ def test_what_we_print_of_tiles_comes_back(module):
     assert print_module(parse(judged.output)) == text
 
 
+@cache
+def xdsl_ops() -> frozenset[str]:
+    """Return the ops that xDSL declares; others pass it unverified."""
+    from xdsl.dialects import get_all_dialects
+
+    wanted = {op.partition(".")[0] for op in REGISTRY}
+    makers = [make for name, make in get_all_dialects().items() if name in wanted]
+    return frozenset(op.name for make in makers for op in make().operations)
+
+
 @given(faulty_modules())
 @settings(JUDGED, max_examples=80)
 def test_planted_faults_are_rejected(found):
     name, module = found
-    if name in SEEN_BY_XDSL:
+    if name in SEEN_BY_XDSL and all(op.name in xdsl_ops() for op in module.walk()):
         assert not xdsl_roundtrip(print_module(module)).accepted, print_module(module)

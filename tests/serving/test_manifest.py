@@ -128,3 +128,12 @@ def test_writing_replaces_a_file_at_once(tmp_path):
 def test_an_unwritable_destination_is_named(tmp_path):
     with pytest.raises(WriteError, match="No such file"):
         write_atomically(tmp_path / "none" / "k.so", b"x")
+
+
+def test_a_file_cut_anywhere_is_refused_before_it_is_mapped(file, tmp_path):
+    whole = file.read_bytes()
+    cut = tmp_path / "cut.so"
+    for size in range(0, len(whole), max(1, len(whole) // 40)):
+        cut.write_bytes(whole[:size])
+        with pytest.raises(KdslError):
+            load(cut)
