@@ -93,6 +93,7 @@ def rms_norm_case() -> Case:
         inputs=lambda: {
             "x": _fill(1, rows, ROW),
             "weight": _fill(2, ROW),
+            "STREAM": True,
             "out": np.zeros((rows, ROW), np.float32),
         },
         reference=lambda x, weight, **_: {"out": reference.rms_norm(x, weight)},
