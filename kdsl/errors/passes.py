@@ -48,17 +48,18 @@ class PassOptionError(PassError):
 
 
 class OutOfRegistersError(PassError):
-    """A tile needs more registers than the target has."""
+    """A tile needs more room than the target keeps tiles in: registers, or scratch memory."""
 
     code = "KD0304"
-    message = "{what} needs {needed} {kind} registers, {target} has {available}"
+    message = "{what} needs {needed} of {kind}, {target} has {available}"
     hint = "{advice}"
     explanation = """
-        A tile that lives across a loop is held in registers. When it does not fit, every turn
-        would store and load it again, which costs more than the work.
+        A tile that lives across a loop is held close to the arithmetic: in registers where a
+        matrix unit works on them, in a cache's worth of scratch memory on a CPU. When it does
+        not fit there, every turn would move it, which costs more than the work.
 
-            acc = kd.zeros((512, 512), f32)      # KD0304 on every target
-            acc = kd.zeros((64, 64), f32)        # right: let the grid cover the rest
+            acc = kd.zeros((2048, 2048), f32)      # KD0304: 16 MiB of scratch
+            acc = kd.zeros((64, 64), f32)          # right: let the grid cover the rest
     """
 
 

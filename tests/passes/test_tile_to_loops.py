@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kdsl.dialects import arith, math
 from kdsl.dialects import kdsl as k
 from kdsl.dialects.scf import If, While, Yield
-from kdsl.errors import TileShapeError
+from kdsl.errors import OutOfRegistersError
 from kdsl.ir.core import Block, Region, Value
 from kdsl.ir.types import BF16, F16, F32, F64, I1, I8, I32, INDEX, ScalarType, element_type, tensor
 from kdsl.target.target import Target
@@ -95,7 +95,7 @@ def test_lanes_run_along_the_queries_where_there_are_enough() -> None:
 
 
 def test_a_tile_that_fits_no_stack_is_an_error() -> None:
-    with pytest.raises(TileShapeError, match="use smaller tiles"):
+    with pytest.raises(OutOfRegistersError, match="use smaller tiles"):
         lowered(matmul(2048, 2048, 16))
 
 

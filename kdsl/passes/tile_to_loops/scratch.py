@@ -10,7 +10,7 @@ import numpy as np
 from kdsl.dialects.arith import Addi, Constant, Muli, constant, constant_of
 from kdsl.dialects.memref import Alloca
 from kdsl.dialects.vector import Store as VectorStore
-from kdsl.errors import TileShapeError
+from kdsl.errors import OutOfRegistersError
 from kdsl.ir.attributes import AttributeValue
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Op, Value
@@ -103,11 +103,13 @@ class Workspace:
         kind = memref(extents, element)
         self.bytes += int(np.prod(extents)) * element.numpy.itemsize
         if self.bytes > SCRATCH_BYTES:
-            raise TileShapeError(
+            raise OutOfRegistersError(
                 self.function.loc,
-                op="the function",
-                shape="x".join(map(str, extents)),
-                why=f"brings its scratch to {self.bytes} bytes, more than {SCRATCH_BYTES}",
+                what=f"a tile of {'x'.join(map(str, extents))} {element}",
+                needed=f"{self.bytes} bytes, with the tiles beside it,",
+                kind="scratch memory",
+                target="a program",
+                available=f"{SCRATCH_BYTES} bytes",
                 advice="use smaller tiles and let the grid cover the rest",
             )
         made = self._allocations.create(Alloca, [], [], types=[kind], alignment=ALIGNMENT)
