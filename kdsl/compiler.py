@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 from kdsl import cache as disk
 from kdsl.codegen.backend import Artifact, Backend, LoadedEntry, Source
 from kdsl.codegen.registry import backend_named, default_target, resolve_target
-from kdsl.errors import CannotWriteError, UnknownStageError
+from kdsl.errors import CannotWriteError, UnknownPassError, UnknownStageError
 from kdsl.ir.core import Module
 from kdsl.ir.printer import print_module
 from kdsl.ir.verify import verify
 from kdsl.passes.explain import explanations
 from kdsl.passes.legalize import Legalize
-from kdsl.passes.manager import Observer, Pass, Pipeline, Step, run_pipeline
+from kdsl.passes.manager import PASSES, Observer, Pass, Pipeline, Step, run_pipeline
 from kdsl.passes.pipelines import OPTIMIZE, SIMPLIFY
 from kdsl.settings import settings
 from kdsl.target.target import Target
@@ -200,6 +200,10 @@ def _observers(differential: Differential | None) -> tuple[Observer, ...]:
 
 
 def _printer(names: tuple[str, ...]) -> Observer:
+    for name in names:
+        if name != "all" and name not in PASSES:
+            raise UnknownPassError(name=name, known=", ".join(sorted(PASSES)))
+
     def show(each: Pass, module: Module, changed: bool) -> None:
         if each.name in names or "all" in names:
             mark = "" if changed else " (no change)"

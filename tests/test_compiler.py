@@ -163,3 +163,12 @@ compiler.compile_module(parse({TEXT!r}), compiler.target_of()).load()
     )
     assert done.returncode == 1
     assert "KD0701" in done.stderr
+
+
+def test_printing_after_an_unknown_pass_is_refused():
+    from kdsl.errors import UnknownPassError
+    from kdsl.library.elementwise import add
+    from kdsl.settings import settings
+
+    with settings.override(print_after=("canonicalise",)), pytest.raises(UnknownPassError):
+        add.source(T="f32")
