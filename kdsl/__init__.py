@@ -41,7 +41,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "kdsl.host": ("Export", "exported"),
     "kdsl.language.kernel": ("export", "exports", "func", "kernel", "program", "single_kernel"),
     "kdsl.language.program": ("workspace",),
-    "kdsl.language.schedule": ("autotune", "by_target"),
+    "kdsl.language.schedule": ("autotune", "by_target", "features"),
     "kdsl.bench.case": ("Case",),
     "kdsl.serving.library": ("load",),
 }  # fmt: skip

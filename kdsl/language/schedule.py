@@ -11,6 +11,7 @@ from kdsl.errors import BadDecoratorError, UnknownParameterError
 from kdsl.language.kernel import Kernel
 from kdsl.language.state import active, where
 from kdsl.language.types import Config
+from kdsl.target.features import Features
 from kdsl.target.target import GENERIC, Target
 
 Measure = Callable[[Config], float]
@@ -48,6 +49,12 @@ def by_target(**choices: Any) -> Any:
         where(), decorator="kd.by_target", why=f"nothing is chosen for {target}",
         advice="add default=...",
     )  # fmt: skip
+
+
+def features() -> Features:
+    """Return what the target being compiled for can do; a generic one's outside of a kernel."""
+    trace = active()
+    return (GENERIC if trace is None else trace.target).features
 
 
 @dataclass

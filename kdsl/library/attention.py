@@ -8,6 +8,7 @@ registers and cache (online softmax, arXiv:1805.02867; blocks of keys, arXiv:220
 import kdsl as kd
 from kdsl import Const, Tensor, f32, i32
 from kdsl.library.rope import angles, rotate
+from kdsl.library.tiles import attention_tiles
 
 B, Hq, Hkv, M, N, P = kd.dims("B Hq Hkv M N P")
 D, R = kd.const_dims("D R")
@@ -29,36 +30,56 @@ def visible(row, col, causal, window):
 
 
 @kd.func
-def attend(q, k, v, row, first, last, length, causal, window, softcap, block):
-    """Stream keys ``first`` to ``last`` (blocks of ``block``) past the query tile ``q``.
+def attend(q, k, v, row, origin, first, last, length, scale, causal, window, softcap, block):
+    """Stream key blocks ``first`` to ``last`` (``block`` rows each) past the query tile ``q``.
 
-    ``q`` is ``[rows, D]`` times scale (and log2 e, without a softcap); ``row`` are the positions of
-    its rows; keys from ``length`` on do not exist. Returns the output tile (f32) and the base-2
+    ``q`` is ``[rows, D]``; ``row`` are the positions of its rows. Key 0 is row ``origin`` of ``k``
+    and ``v``; keys from ``length`` on do not exist. ``scale`` is not negative: it is applied to the
+    differences of scores, where it costs nothing. Returns the output tile (f32) and the base-2
     log-sum-exp.
     """
     rows, size = q.shape
+    unit = 1.0 if softcap > 0 else scale * kd.LOG2E
     top = kd.full((rows,), -kd.inf, f32)
     total = kd.zeros((rows,), f32)
     acc = kd.zeros((rows, size), f32)
     for j in kd.range(first, last, stages=2):
-        cols = kd.span(j, block, stop=length)
+        cols = kd.span_at(origin + j * block, block, stop=origin + length)
         s = kd.dot(q, k[cols].load().T)
         if softcap > 0:
-            s = kd.tanh(s * (1.0 / softcap)) * (softcap * kd.LOG2E)
-        keep = cols.mask[None, :]
-        near = visible(row[:, None], cols.index[None, :], causal, window)
+            s = kd.tanh(s * (scale * (1.0 / softcap))) * (softcap * kd.LOG2E)
+        at = kd.iota(block, kd.index) + j * block
+        keep = (at < length)[None, :]
+        near = visible(row[:, None], at[None, :], causal, window)
         if near is not None:
             keep = keep & near
         s = kd.where(keep, s, -kd.inf)
         higher = kd.maximum(top, s.max(axis=1))
         base = kd.where(higher == -kd.inf, 0.0, higher)
-        p = kd.exp2(s - base[:, None])
-        shrink = kd.exp2(top - base)
+        if softcap > 0:
+            p = kd.exp2(s - base[:, None])
+            shrink = kd.exp2(top - base)
+        else:
+            p = kd.exp2(s * unit - (base * unit)[:, None])
+            shrink = kd.exp2((top - base) * unit)
         total = total * shrink + p.sum(axis=1)
         acc = kd.dot(p.to(v.dtype), v[cols].load(), acc=acc * shrink[:, None])
         top = higher
     out = acc * kd.where(total > 0.0, 1.0 / total, 0.0)[:, None]
-    return out, top + kd.log2(total)
+    return out, top * unit + kd.log2(total)
+
+
+@kd.func
+def key_blocks(low, high, length, causal, window, block):
+    """Return the first and last block of keys that positions ``low`` to ``high`` - 1 may read."""
+    first, last = 0, kd.cdiv(length, block)
+    if causal:
+        last = kd.cdiv(kd.minimum(length, high), block)
+    if window > 0:
+        first = kd.maximum(0, low - window + 1) // block
+        if not causal:
+            last = kd.minimum(last, kd.cdiv(high + window - 1, block))
+    return first, last
 
 
 @kd.kernel(grid=lambda d: (kd.cdiv(d.M, d.BM), d.Hq, d.B))
@@ -91,30 +112,15 @@ def attention_blocks(
     h, b = kd.program_id(1), kd.program_id(2)
     hk = h // (q.shape[1] // k.shape[1])
     rows = kd.span(block, BM, stop=q.shape[2])
-    x = q[b, h, rows].load().to(f32)
+    x = q[b, h, rows].load()
     if cos is not None:
         c, s = angles(cos, sin, positions, b, rows, start)
-        x = rotate(x, c, s, INTERLEAVED)
-    x = x * (scale if SOFTCAP > 0 else scale * kd.LOG2E)
-    first, last = 0, kd.cdiv(length, BN)
-    if CAUSAL:
-        last = kd.cdiv(kd.minimum(length, start + rows.stop), BN)
-    if WINDOW > 0:
-        first = kd.maximum(0, start + rows.start - WINDOW + 1) // BN
-        if not CAUSAL:
-            last = kd.minimum(last, kd.cdiv(start + rows.stop + WINDOW - 1, BN))
+        x = rotate(x.to(f32), c, s, INTERLEAVED).to(T)
+    low, high = start + rows.start, start + rows.stop
+    first, last = key_blocks(low, high, length, CAUSAL, WINDOW, BN)
+    row = start + rows.index
     o, e = attend(
-        x.to(T),
-        k[b, hk],
-        v[b, hk],
-        start + rows.index,
-        first,
-        last,
-        length,
-        CAUSAL,
-        WINDOW,
-        SOFTCAP,
-        BN,
+        x, k[b, hk], v[b, hk], row, 0, first, last, length, scale, CAUSAL, WINDOW, SOFTCAP, BN
     )
     out[b, h, rows].store(o.to(T))
     if lse is not None:
@@ -134,12 +140,18 @@ def attention(
     CAUSAL: Const[bool] = True,
     WINDOW: Const[int] = 0,
     SOFTCAP: Const[float] = 0.0,
-    BM: Const[int] = 64,
-    BN: Const[int] = 64,
+    BM: Const[int] = 0,
+    BN: Const[int] = 0,
 ) -> None:
-    """Attend without RoPE, for inputs that need none; queries are the last M of N positions."""
+    """Attend without RoPE, for inputs that need none; queries are the last M of N positions.
+
+    ``scale`` is positive.
+    """
+    assert scale > 0.0, "the scale of attention must be positive"
+    rows_of_q, rows_of_k = attention_tiles(q.shape[3])
     n = k.shape[2]
     attention_blocks(
         q, k, v, out, lse, None, None, None, n - q.shape[2], n, scale,
-        CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP, BM=BM, BN=BN,
+        CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP,
+        BM=BM or rows_of_q, BN=BN or rows_of_k,
     )  # fmt: skip

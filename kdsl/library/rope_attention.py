@@ -9,6 +9,7 @@ import kdsl as kd
 from kdsl import Const, Tensor, f32, i32
 from kdsl.library.attention import attend, attention_blocks
 from kdsl.library.rope import angles, rope, rotate
+from kdsl.library.tiles import attention_tiles
 
 B, Hq, Hkv, M, N, P = kd.dims("B Hq Hkv M N P")
 D, R = kd.const_dims("D R")
@@ -32,10 +33,15 @@ def rope_attention(
     WINDOW: Const[int] = 0,
     SOFTCAP: Const[float] = 0.0,
     INTERLEAVED: Const[bool] = False,
-    BM: Const[int] = 64,
-    BN: Const[int] = 64,
+    BM: Const[int] = 0,
+    BN: Const[int] = 0,
 ) -> None:
-    """Attend over whole sequences that start at position 0, without a cache."""
+    """Attend over whole sequences that start at position 0, without a cache.
+
+    ``scale`` is positive.
+    """
+    assert scale > 0.0, "the scale of attention must be positive"
+    rows_of_q, rows_of_k = attention_tiles(q.shape[3])
     if positions is None:
         kd.require(q.shape[2] <= cos.shape[0])
     batch, heads, rows, size = k.shape
@@ -43,7 +49,8 @@ def rope_attention(
     rope(k, cos, sin, rotated, positions, 0, INTERLEAVED=INTERLEAVED)
     attention_blocks(
         q, rotated, v, out, lse, cos, sin, positions, 0, rows, scale,
-        CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP, INTERLEAVED=INTERLEAVED, BM=BM, BN=BN,
+        CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP, INTERLEAVED=INTERLEAVED,
+        BM=BM or rows_of_q, BN=BN or rows_of_k,
     )  # fmt: skip
 
 
@@ -91,16 +98,22 @@ def rope_attention_prefill(
     WINDOW: Const[int] = 0,
     SOFTCAP: Const[float] = 0.0,
     INTERLEAVED: Const[bool] = False,
-    BM: Const[int] = 64,
-    BN: Const[int] = 64,
+    BM: Const[int] = 0,
+    BN: Const[int] = 0,
 ) -> None:
-    """Append M tokens at ``start`` to the caches and attend to everything cached so far."""
+    """Append M tokens at ``start`` to the caches and attend to everything cached so far.
+
+    ``scale`` is positive.
+    """
+    assert scale > 0.0, "the scale of attention must be positive"
+    rows_of_q, rows_of_k = attention_tiles(q.shape[3])
     if positions is None:
         kd.require(start + q.shape[2] <= cos.shape[0])
     append_rotated(k, v, cos, sin, k_cache, v_cache, positions, start, INTERLEAVED=INTERLEAVED)
     attention_blocks(
         q, k_cache, v_cache, out, lse, cos, sin, positions, start, start + q.shape[2], scale,
-        CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP, INTERLEAVED=INTERLEAVED, BM=BM, BN=BN,
+        CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP, INTERLEAVED=INTERLEAVED,
+        BM=BM or rows_of_q, BN=BN or rows_of_k,
     )  # fmt: skip
 
 
@@ -131,12 +144,12 @@ def rope_attention_decode(
     """Append one token for each sequence at its ``position`` and attend up to it.
 
     ``G`` is the number of query heads for each key head. One program does one key head of one
-    sequence; a position outside of the caches or the tables fails the kernel's assertion before
-    anything is written.
+    sequence; a position outside of the caches or the tables, or a ``scale`` that is not positive,
+    fails the kernel's assertion before anything is written.
     """
     hk, b = kd.program_id(0), kd.program_id(1)
     at = position[b].to(kd.index)
-    assert (at >= 0) & (at < k_cache.shape[2]) & (at < cos.shape[0])
+    assert (at >= 0) & (at < k_cache.shape[2]) & (at < cos.shape[0]) & (scale > 0.0)
     here = kd.span_at(at, 1, stop=at + 1)
     heads = kd.span(hk, G, stop=q.shape[1])
     one = kd.span_at(hk, 1, stop=hk + 1)
@@ -144,7 +157,6 @@ def rope_attention_decode(
     k_cache[b, hk, here].store(rotate(k[b, one].load().to(f32), c, s, INTERLEAVED).to(T))
     v_cache[b, hk, here].store(v[b, one].load())
     x = rotate(q[b, heads].load().to(f32), c, s, INTERLEAVED)
-    x = x * (scale if SOFTCAP > 0 else scale * kd.LOG2E)
     first = kd.maximum(0, at + 1 - WINDOW) // BN if WINDOW > 0 else 0
     row = kd.full((G,), at, kd.index)
     o, e = attend(
@@ -152,9 +164,11 @@ def rope_attention_decode(
         k_cache[b, hk],
         v_cache[b, hk],
         row,
+        0,
         first,
         kd.cdiv(at + 1, BN),
         at + 1,
+        scale,
         False,
         WINDOW,
         SOFTCAP,

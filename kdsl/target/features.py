@@ -19,7 +19,8 @@ class Features:
     bytes.
     ``rounding``: floor, ceil, trunc and roundeven are instructions. ``masked_memory`` says whether
     masked loads and stores cost about as much as plain ones; ``threads`` how
-    many programs run side by side.
+    many programs run side by side. ``matrix_rows``: how many rows a matrix unit that reads
+    workgroup memory by itself takes at once; 0 without one.
     """
 
     vector_bits: int = 128
@@ -38,6 +39,7 @@ class Features:
     l1_bytes: int = 32 * 1024
     l2_bytes: int = 512 * 1024
     shared_bytes: int = 0
+    matrix_rows: int = 0
     threads: int = 1
 
     def lanes(self, bits: int) -> int:

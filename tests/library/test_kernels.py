@@ -10,7 +10,7 @@ import pytest
 
 from kdsl.library import reference
 from kdsl.library.elementwise import add, gated_chain, scale_shift, silu_mul
-from kdsl.library.linear import matmul, matvec
+from kdsl.library.linear import gated_matmul, matmul, matvec
 from kdsl.library.norms import rms_norm
 
 TOLERANCE = {np.float32: 1e-5, ml_dtypes.bfloat16: 2e-2, np.float16: 2e-3}
@@ -94,3 +94,21 @@ def test_matmul(rows: int, outputs: int, inputs: int, weights: Any) -> None:
     out = np.full((rows, outputs), np.nan, np.float32)
     matmul(x, w, out)
     np.testing.assert_allclose(out, x.astype(np.float64) @ w.T.astype(np.float64), atol=1e-3)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize(("rows", "outputs", "inputs"), [(1, 1, 1), (70, 90, 200), (64, 64, 192)])
+def test_gated_matmul(rows: int, outputs: int, inputs: int, biased: bool) -> None:
+    rng = np.random.default_rng(3)
+    x, gate, up = (
+        rng.standard_normal(shape, dtype=np.float32)
+        for shape in ((rows, inputs), (outputs, inputs), (outputs, inputs))
+    )
+    biases = [rng.standard_normal(outputs, dtype=np.float32) for _ in range(2)] if biased else []
+    out = np.full((rows, outputs), np.nan, np.float32)
+    gated_matmul(x, gate, up, out, *biases)
+    added = biases or [np.zeros(outputs)] * 2
+    want = reference.silu_mul(
+        *(x.astype(np.float64) @ w.T + b for w, b in zip((gate, up), added, strict=True))
+    )
+    np.testing.assert_allclose(out, want, atol=1e-4, rtol=1e-4)
