@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 from kdsl.errors import UnknownBenchError
 
@@ -40,11 +42,20 @@ SUITES: dict[str, tuple[str, str]] = {
 }
 """Name -> "module:function" of a ``Suite``, and what it measures."""
 
+DEVICE_SUITES: dict[str, tuple[str, str]] = {
+    "rope-attention": (
+        "kdsl.bench.device_attention:rope_attention_on_device",
+        "attention, RoPE-attention and products on a GPU beside cuDNN and cuBLAS; CSV and plot",
+    ),
+}
+"""The same for benchmarks of an accelerator; they run when named and write files to a folder."""
 
-def suite_named(name: str) -> Suite:
+
+def suite_named(name: str, folder: Path = Path()) -> Suite:
     """Import one benchmark; raise UnknownBenchError."""
-    if name not in SUITES:
-        raise UnknownBenchError(name=name, known=", ".join(SUITES))
-    module, _, function = SUITES[name][0].partition(":")
-    suite: Suite = getattr(import_module(module), function)
-    return suite
+    known = SUITES | DEVICE_SUITES
+    if name not in known:
+        raise UnknownBenchError(name=name, known=", ".join(known))
+    module, _, function = known[name][0].partition(":")
+    suite = getattr(import_module(module), function)
+    return partial(suite, folder) if name in DEVICE_SUITES else suite

@@ -226,3 +226,16 @@ class UnknownStageError(ToolError):
             silu_mul.ir("optimized")     # KD0718
             silu_mul.ir("optimize")      # right
     """
+
+
+class BenchDeviceError(ToolError):
+    """A benchmark of an accelerator was started where it cannot run."""
+
+    code = "KD0719"
+    message = "this benchmark needs an accelerator that torch can drive: {what}"
+    hint = "run it on the machine with the GPU; kdsl bench --list names the others"
+    explanation = """
+        Times on a GPU are taken with torch's events, and the peers are torch's own kernels.
+
+            kdsl bench rope-attention      # KD0719 on a machine without a GPU
+    """
