@@ -14,7 +14,7 @@ from kdsl.cli.__main__ import run
 def one_suite(monkeypatch):
     monkeypatch.setattr(suites, "SUITES", {"quick": ("json:loads", "nothing")})
     table = Table("quick", ("kernel", "time"), (("rope", "1 ms"),))
-    monkeypatch.setattr(suites, "suite_named", lambda _: lambda: table)
+    monkeypatch.setattr(suites, "suite_named", lambda *_: lambda: table)
 
 
 def test_tables_are_printed_and_recorded(one_suite, tmp_path, capsys):
