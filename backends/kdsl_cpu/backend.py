@@ -32,4 +32,5 @@ BACKEND = Backend(
     emit=emit,
     assemble=assemble,
     load="kdsl_cpu.runtime:load",
+    trial="kdsl_cpu.runtime:try_out",
 )

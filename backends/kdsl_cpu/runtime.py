@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from kdsl.codegen.backend import Artifact, LoadedEntry, Source
-from kdsl.errors import CannotRunError
+from kdsl.codegen.backend import Artifact, LoadedEntry, Source, Trial
+from kdsl.errors import CannotRunError, KernelAssertError
+from kdsl.ir.core import Module
+from kdsl.runtime.slots import words_of
 from kdsl.settings import settings
 from kdsl.target.target import Target
 from kdsl_cpu.assemble import POOL_FUNCTION, assemble, initialize
@@ -59,3 +62,17 @@ def load(artifact: Artifact, target: Target) -> dict[str, LoadedEntry]:
         address = engine.get_function_address(ENTRY_PREFIX + name)
         found[name] = LoadedEntry(name, CALL(address), address, engine)
     return found
+
+
+def try_out(
+    module: Module, artifact: Artifact, target: Target, entry: str, args: Sequence[Any]
+) -> Trial:
+    """Run an entry on this processor; code for another one is only assembled."""
+    if not runs_here(target):
+        return Trial("assembled", f"LLVM {'.'.join(map(str, llvm.llvm_version_info))}")
+    function = module.function(entry)
+    slots = words_of([p.type for p in function.body.args], args)
+    loaded = load(artifact, target)[entry]  # holds the code for as long as it runs
+    if status := loaded.call(ctypes.addressof(slots)):
+        raise KernelAssertError(kernel=entry)
+    return Trial("hardware", f"{dict(detect().options)['cpu']} processor")

@@ -21,6 +21,10 @@ COMMANDS = {
     "opt": ("kdsl.cli.opt:opt", "Run passes on a module's text."),
     "bench": ("kdsl.cli.bench:bench", "Measure kernels and their peers in the same run."),
     "targets": ("kdsl.cli.targets:targets", "List the targets of the installed back ends."),
+    "conformance": (
+        "kdsl.testing.conformance_command:conformance",
+        "Try every library kernel on every target; write what was checked.",
+    ),
     "explain": ("kdsl.cli.explain:explain", "Explain an error code."),
     "cache": ("kdsl.cli.cache:cache", "List or clear the cache of compiled kernels."),
     "irdl": ("kdsl.cli.irdl:irdl", "Print the kdsl dialect as IRDL, for mlir-opt."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,32 @@ class LoadedEntry:
 
 Load = Callable[[Artifact, Target], dict[str, LoadedEntry]]
 
+HOST_MEMORY = 1
+"""DLPack's number of the memory that the CPU works on."""
+
+RUNGS = ("hardware", "emulator", "assembled", "text")
+"""How far code can be checked, best first: run, run by an emulator, assembled, written."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How far an entry was checked on this machine, and by what ("PoCL 6.0", "ptxas 13.0")."""
+
+    rung: str
+    how: str
+
+    @property
+    def ran(self) -> bool:
+        """Whether the arguments hold the results."""
+        return self.rung in RUNGS[:2]
+
+
+TryOut = Callable[[Module, Artifact, Target, str, Sequence[Any]], Trial]
+"""Runs an entry of a legalized module and its artifact as far as this machine can.
+
+Arguments are NumPy arrays (written in place) and scalars, None for a buffer that is left out.
+"""
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -61,7 +87,9 @@ class Backend:
     ``chips`` are the names it knows. ``legal`` says which ops it takes, ``pipeline`` which passes
     it adds
     after the common ones, ``emit`` writes text, ``assemble`` bytes. ``load`` is "module:function",
-    imported when code is first run here, so that no driver is needed to compile.
+    imported when code is first run here, so that no driver is needed to compile. ``trial``,
+    likewise a TryOut, says how far code can be checked here; without it, it is text. ``devices``
+    names what answers for memory that is not the host's.
     """
 
     name: str
@@ -72,11 +100,30 @@ class Backend:
     emit: Callable[[Module, Target], Source]
     assemble: Callable[[Source, Target], Artifact]
     load: str
+    trial: str = ""
+    devices: str = ""
 
     def loader(self) -> Load:
         """Import and return the function that makes an artifact callable."""
-        from importlib import import_module
-
-        module, _, name = self.load.partition(":")
-        found: Load = getattr(import_module(module), name)
+        found: Load = _named(self.load)
         return found
+
+    def device_runtime(self) -> Any:
+        """Import and return what answers for the devices; None where kernels share host memory."""
+        return _named(self.devices) if self.devices else None
+
+    def try_out(
+        self, module: Module, artifact: Artifact, target: Target, entry: str, args: Sequence[Any]
+    ) -> Trial:
+        """Run an entry as far as this machine can."""
+        if not self.trial:
+            return Trial("text", "emitted, not assembled")
+        run: TryOut = _named(self.trial)
+        return run(module, artifact, target, entry, args)
+
+
+def _named(text: str) -> Any:
+    from importlib import import_module
+
+    module, _, name = text.partition(":")
+    return getattr(import_module(module), name)

@@ -239,3 +239,15 @@ class BenchDeviceError(ToolError):
 
             kdsl bench rope-attention      # KD0719 on a machine without a GPU
     """
+
+
+class ConformanceError(ToolError):
+    """A target computed something else, or the page about it is out of date."""
+
+    code = "KD0720"
+    message = "conformance does not hold: {count} wrong, {first}"
+    hint = "the page names each wrong row; a stale page is written anew by kdsl conformance --out"
+    explanation = """
+            kdsl conformance --check docs/conformance.md      # KD0720 when the page is stale
+            kdsl conformance --out docs/conformance.md        # right
+    """

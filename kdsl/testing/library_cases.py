@@ -255,3 +255,46 @@ def _packed() -> list[Case]:
         rotated = (q, k, v, starts, *_tables(), np.zeros_like(q), longest, SCALE, lse)
         found.append(Case(varlen.rope_attention_varlen, {**values, "R": ANGLES}, rotated))
     return found
+
+
+# --------------------------------------------------------------------------------- matrix units
+
+UNIT_SIZE, UNIT_ANGLES, UNIT_ROWS, UNIT_KEYS = 64, 32, 70, 90
+UNIT_BLOCKS = {"BM": 64, "BN": 32}
+
+
+def matrix_cases() -> list[Case]:
+    """Return cases with tiles that fill a matrix unit; too large for loops in the interpreter."""
+    found = []
+    for dtype in ("bf16", "f16"):
+        x, w = floats(UNIT_ROWS, UNIT_KEYS, dtype=dtype), floats(72, UNIT_KEYS, dtype=dtype, seed=1)
+        out = np.zeros((UNIT_ROWS, 72), NUMPY[dtype])
+        values = {"X": dtype, **UNIT_BLOCKS, "BK": 32}
+        found.append(Case(linear.matmul, {**values, "W": dtype}, (x, w, out)))
+        up = floats(72, UNIT_KEYS, dtype=dtype, seed=2)
+        unbiased = {**values, "gate_bias": None, "up_bias": None}
+        args = (x, w, up, np.zeros_like(out), None, None)
+        found.append(Case(linear.gated_matmul, unbiased, args))
+        found += _unit_attention(dtype)
+    return found
+
+
+def _unit_attention(dtype: str) -> list[Case]:
+    q = floats(BATCH, HEADS, UNIT_ROWS, UNIT_SIZE, dtype=dtype)
+    keys, tokens = (
+        [floats(BATCH, KV_HEADS, n, UNIT_SIZE, dtype=dtype, seed=s) for s in (2, 3)]
+        for n in (UNIT_KEYS, UNIT_ROWS)
+    )
+    at = np.arange(UNIT_ROWS, dtype=np.float32)[:, None]
+    turns = at / (1 + np.arange(UNIT_ANGLES, dtype=np.float32))
+    lse = np.zeros((BATCH, HEADS, UNIT_ROWS), np.float32)
+    found = []
+    for options in ({}, {"CAUSAL": False}):
+        values = {"T": dtype, "D": UNIT_SIZE, **UNIT_BLOCKS, **options}
+        args = (q, *keys, np.zeros_like(q), SCALE, lse)
+        found.append(Case(attention.attention, values, args))
+        rotated = {**values, "R": UNIT_ANGLES, "positions": None}
+        tables = (np.cos(turns), np.sin(turns))
+        given = (q, *tokens, *tables, np.zeros_like(q), SCALE, lse, None)
+        found.append(Case(rope_attention.rope_attention, rotated, given))
+    return found
