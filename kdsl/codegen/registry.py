@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdsl.codegen.backend import Backend
@@ -39,7 +40,19 @@ def _entry_points() -> dict[str, EntryPoint]:
                 name=point.name, first=_distribution(other), second=_distribution(point)
             )
         found[point.name] = point
-    return found
+    return found or _declared_beside()
+
+
+def _declared_beside() -> dict[str, EntryPoint]:
+    """Return what the pyproject.toml of a checkout declares that is used without installing it."""
+    import tomllib
+    from importlib.metadata import EntryPoint
+
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    if not project.is_file():
+        return {}
+    declared = tomllib.loads(project.read_text())["project"]["entry-points"][GROUP]
+    return {name: EntryPoint(name, value, GROUP) for name, value in declared.items()}
 
 
 def _distribution(point: EntryPoint) -> str:
@@ -74,8 +87,15 @@ def _broken(point: EntryPoint, why: str) -> BrokenBackEndError:
 
 @cache
 def resolve_target(text: str) -> Target:
-    """Return the target of ``backend`` or ``backend:chip``; without a chip, this machine's."""
+    """Return the target of ``backend``, ``backend:chip`` or a chip that one back end alone knows.
+
+    A back end without a chip means this machine's.
+    """
     name, _, chip = text.partition(":")
+    if not chip and name not in backend_names():
+        owners = [n for n in backend_names() if name in backend_named(n).chips]
+        if len(owners) == 1:
+            return backend_named(owners[0]).resolve(name)
     return backend_named(name).resolve(chip)
 
 
