@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdsl.codegen.backend import Artifact
+from kdsl.codegen.backend import HOST_MEMORY, Artifact
+from kdsl.codegen.registry import backend_named, resolve_target
 from kdsl.compiler import Compiled, compile_module, target_of
-from kdsl.errors import BadSpecError, KdslError, MissingConstError
+from kdsl.errors import BadSpecError, DeviceError, KdslError, MissingConstError
 from kdsl.ir.signature import Signature
 from kdsl.language.dims import Dim, DimExpr
 from kdsl.language.kernel import Kernel, exports
@@ -21,8 +22,10 @@ from kdsl.language.specialize import (
     TracedModule,
     specialization_for,
 )
-from kdsl.runtime.launcher import Bound, Launcher, Request, Traced, grid_sizes
-from kdsl.runtime.views import View
+from kdsl.runtime.devices import backend_of_memory
+from kdsl.runtime.launcher import Bound, Code, Launcher, Request, Traced, grid_sizes
+from kdsl.runtime.views import HOST, Device, View
+from kdsl.settings import settings
 from kdsl.target.target import Target
 
 LEFT_OUT: Any = object()
@@ -46,9 +49,10 @@ class _Launchable:
         return self.kernel.name
 
     def specialize(self, request: Request) -> Traced:
-        """Trace one specialization for this machine."""
-        traced = self.kernel.trace(specialization_of(self, request), target_of())
-        return Traced(traced.module, traced.signature, traced.entry)
+        """Trace one specialization for the device that the arrays are on."""
+        target = target_at(self.name, request)
+        traced = self.kernel.trace(specialization_of(self, request), target)
+        return Traced(traced.module, traced.signature, traced.entry, target)
 
     def output_layout(
         self, name: str, views: Mapping[str, View | None]
@@ -123,9 +127,31 @@ def derived_consts(
 # ----------------------------------------------------------------------------------------- calls
 
 
-def _enter(module: Any, entry: str) -> tuple[Callable[[int], int], Compiled]:
-    compiled = compile_module(module, target_of())
-    return compiled.load()[entry].call, compiled
+def target_at(kernel: str, request: Request) -> Target:
+    """Return what a call is compiled for: where its arrays are, KDSL_TARGET if it works there.
+
+    Raises DeviceError when no back end works there, or not the chosen one.
+    """
+    device = request.device
+    first = next((name for name, dtype in request.dtypes.items() if dtype is not None), "")
+    kind = device.kind if isinstance(device, Device) else HOST_MEMORY
+    if settings.target or kind == HOST_MEMORY:
+        target = target_of()
+        works_on = backend_named(target.backend).device
+        if works_on != kind:
+            raise DeviceError(kernel=kernel, name=first, got=device, wanted=target)
+        return target
+    backend = backend_of_memory(kind)
+    if backend is None:
+        raise DeviceError(kernel=kernel, name=first, got=device, wanted=HOST)
+    return resolve_target(backend.name)
+
+
+def _enter(traced: Traced) -> Code:
+    target: Target = traced.target
+    compiled = compile_module(traced.module, target)
+    entry = compiled.load()[traced.entry]
+    return Code(entry.call, compiled, backend_named(target.backend).device_runtime())
 
 
 def launcher(kernel: Kernel, gridded: bool = False) -> Launcher:
@@ -148,16 +174,28 @@ def _flat(
     return (*leaves, *(() if grid is None else grid_sizes(kernel.name, grid))), consts
 
 
-def call(kernel: Kernel, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any) -> Any:
+def call(
+    kernel: Kernel,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    grid: Any,
+    stream: Any = None,
+) -> Any:
     """Run a kernel on arrays."""
     args, kwargs = _flat(kernel, args, kwargs, grid)
-    return launcher(kernel, grid is not None).call(args, kwargs)
+    return launcher(kernel, grid is not None).call(args, kwargs, None, stream)
 
 
-def bind(kernel: Kernel, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any) -> Bound:
+def bind(
+    kernel: Kernel,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    grid: Any,
+    stream: Any = None,
+) -> Bound:
     """Prepare a call on these arrays."""
     args, kwargs = _flat(kernel, args, kwargs, grid)
-    return launcher(kernel, grid is not None).bind(args, kwargs)
+    return launcher(kernel, grid is not None).bind(args, kwargs, None, stream)
 
 
 # ---------------------------------------------------------------------------------- looking inside

@@ -21,6 +21,9 @@ from kdsl.errors import BadSettingError, UnknownSettingError
 T = TypeVar("T")
 Parse = Callable[[str], T]
 
+_VARIABLES: Any = getattr(os.environ, "_data", os.environ)
+"""The environment as CPython keeps it, by encoded names."""
+
 TRUE_WORDS = ("1", "true", "yes", "on")
 FALSE_WORDS = ("", "0", "false", "no", "off")
 VERIFY_LEVELS = ("", "ir", "passes")
@@ -41,10 +44,12 @@ class Setting(Generic[T]):
         self.doc = doc
         self.name = ""
         self.variable = ""
+        self.key: str | bytes = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
         self.variable = f"KDSL_{name.upper()}"
+        self.key = self.variable if _VARIABLES is os.environ else os.fsencode(self.variable)
 
     @overload
     def __get__(self, instance: None, owner: type) -> Setting[T]: ...
@@ -58,6 +63,9 @@ class Setting(Generic[T]):
         if self.name in instance.overrides:
             value: T = instance.overrides[self.name]
             return value
+        # Launches look settings up: an absent variable must not cost the encoding of its name.
+        if self.key not in _VARIABLES:
+            return self.default() if callable(self.default) else self.default
         text = os.environ.get(self.variable, "")
         if text == "":
             return self.default() if callable(self.default) else self.default
@@ -128,6 +136,9 @@ class Settings:
     )
     num_threads = Setting(
         thread_count, usable_threads, "all processors", "Threads that a grid is spread over."
+    )
+    sync = Setting(
+        flag, False, "0", "Wait after each launch on a device (read when its code is loaded)."
     )
     interpret = Setting(flag, False, "0", "Run kernels in the NumPy interpreter, indices checked.")
     verify = Setting(

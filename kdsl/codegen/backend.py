@@ -88,8 +88,9 @@ class Backend:
     it adds
     after the common ones, ``emit`` writes text, ``assemble`` bytes. ``load`` is "module:function",
     imported when code is first run here, so that no driver is needed to compile. ``trial``,
-    likewise a TryOut, says how far code can be checked here; without it, it is text. ``devices``
-    names what answers for memory that is not the host's.
+    likewise a TryOut, says how far code can be checked here; without it, it is text. ``device``
+    is DLPack's number of the memory that kernels work on, and ``devices`` names the object that
+    answers for it where it is not the host's.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Backend:
     assemble: Callable[[Source, Target], Artifact]
     load: str
     trial: str = ""
+    device: int = HOST_MEMORY
     devices: str = ""
 
     def loader(self) -> Load:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdsl.codegen.backend import Backend
+from kdsl.codegen.backend import HOST_MEMORY, Backend
 from kdsl.errors import (
     BrokenBackEndError,
     DuplicateBackEndError,
@@ -103,7 +103,10 @@ def resolve_target(text: str) -> Target:
 def default_target() -> Target:
     """Return this machine as the first back end sees it that shares memory with the caller."""
     for name in backend_names():
-        found = backend_named(name).resolve("")
+        backend = backend_named(name)
+        if backend.device != HOST_MEMORY:
+            continue
+        found = backend.resolve("")
         if found.features.flat_memory:
             return found
     raise UnknownTargetError(name="", known=", ".join(backend_names()) or "none")

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from kdsl.dialects import rules
+from kdsl.dialects import memref, rules
 from kdsl.dialects.func import Func
+from kdsl.dialects.gpu import WORKGROUP
 from kdsl.dialects.numeric import signless, unsigned
 from kdsl.errors import OpRuleError
 from kdsl.ir.attributes import AttributeValue
@@ -26,6 +27,7 @@ from kdsl.ir.define import (
     MEMREF,
     SCALAR_OR_TENSOR,
     TENSOR,
+    Allocates,
     Op,
     Pure,
     ReadsMemory,
@@ -91,6 +93,27 @@ class Launch(Op, name="kdsl.launch", traits=(ReadsMemory, WritesMemory)):
         assert isinstance(kernel, Func)
         rules.same_types(self, "it passes", rules.types_of(self.args), kernel.type.inputs)
         rules.require(self, not kernel.type.results, f"@{self.kernel.name} returns values")
+
+
+class WorkgroupAlloc(Op, name="kdsl.workgroup_alloc", traits=(Allocates,)):
+    """Memory that the lanes of a workgroup share, there from the kernel's start to its end.
+
+    ``align``: of the address, in bytes.
+    """
+
+    align = attribute("int", default=16)
+    y = result(MEMREF)
+
+    def evaluate(self) -> Any:
+        return memref.poisoned(self.y.type.shape, self.y.type.element)
+
+    def verify(self) -> None:
+        kind, align = self.y.type, self.align
+        rules.require(self, kind.is_static, f"{kind} has no static shape")
+        rules.require(self, kind.space == WORKGROUP, f"{kind} is not in space {WORKGROUP}")
+        strides = kind.element_strides
+        rules.require(self, all(s > 0 for s in strides), f"{kind} has no static strides")
+        rules.require(self, align > 0 and align & (align - 1) == 0, f"align = {align}")
 
 
 class Print(Op, name="kdsl.print", traits=(ReadsMemory, WritesMemory)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from kdsl.ir.define import (
     operand,
     result,
 )
-from kdsl.ir.types import DYNAMIC, INDEX, MemRefType, Type, element_type
+from kdsl.ir.types import DYNAMIC, INDEX, MemRefType, ScalarType, Type, element_type
 
 CACHE = "kdsl.cache"
 """On a memory access: "l1", "l2", "stream" or "last_use"."""
@@ -84,6 +85,15 @@ class Dim(Op, name="memref.dim", traits=(Pure,)):
         return None if extent == DYNAMIC else constant_attribute(extent, INDEX)
 
 
+def poisoned(shape: Sequence[int], element: ScalarType) -> np.ndarray:
+    """Return what memory holds that nobody wrote: NaN, or 0xCB in every byte."""
+    made = np.empty(shape, element.numpy)
+    made.view(np.uint8)[...] = 0xCB if element.bits > 1 else 1
+    if element.kind == "f":
+        made[...] = np.nan
+    return made
+
+
 class _Allocation(Op):
     """Make a buffer; one size operand for each dynamic dimension."""
 
@@ -96,15 +106,10 @@ class _Allocation(Op):
         return found
 
     def buffer(self, sizes: tuple[Any, ...]) -> np.ndarray:
-        """Return a poisoned array: NaN, or 0xCB in every byte."""
+        """Return a poisoned array."""
         given = iter(sizes)
         shape = [int(next(given)) if n == DYNAMIC else n for n in self.memref_type.shape]
-        dtype = self.memref_type.element.numpy
-        made = np.empty(shape, dtype)
-        made.view(np.uint8)[...] = 0xCB if dtype != np.bool_ else 1
-        if self.memref_type.element.kind == "f":
-            made[...] = np.nan
-        return made
+        return poisoned(shape, self.memref_type.element)
 
     def verify(self) -> None:
         kind = self.memref_type
@@ -235,6 +240,7 @@ class Cast(Op, name="memref.cast", traits=(Pure,)):
     def verify(self) -> None:
         source, target = memref_type(self.source), memref_type(self.y)
         fits = source.element is target.element and source.rank == target.rank
+        fits = fits and source.space == target.space
         pairs = [*zip(source.shape, target.shape, strict=False)]
         pairs += zip(source.element_strides, target.element_strides, strict=False)
         fits = fits and all(a == b or DYNAMIC in (a, b) for a, b in pairs)

@@ -33,6 +33,9 @@ PARALLEL = "kdsl.parallel"
 STAGES = "kdsl.stages"
 """On a loop: how many iterations' loads a pipelining back end may have in flight."""
 
+UNORDERED = "kdsl.unordered"
+"""On a loop: its turns may run in any order, though they carry values."""
+
 
 class Yield(Op, name="scf.yield", traits=(Pure, Terminator)):
     """Hand values to the enclosing op."""

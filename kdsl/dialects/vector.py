@@ -8,7 +8,7 @@ import numpy as np
 
 from kdsl.dialects import rules
 from kdsl.dialects.numeric import signless, unsigned
-from kdsl.ir.core import Value, defining_op
+from kdsl.ir.core import OpResult, Value, defining_op
 from kdsl.ir.define import (
     BOOL,
     DATA,
@@ -57,10 +57,14 @@ class Broadcast(Op, name="vector.broadcast", traits=(Pure,)):
 
 
 class Load(Op, name="vector.load", traits=(ReadsMemory,)):
-    """Read consecutive elements of the last dimension."""
+    """Read consecutive elements of the last dimension.
+
+    ``alignment``: what the address is known to be a multiple of, in bytes; 0 where unknown.
+    """
 
     source = operand(MEMREF)
     indices = operand(INDEX_ONLY, variadic=True)
+    alignment = attribute("int", default=0)
     y = result(VECTOR)
 
     def evaluate(self, source: Any, *indices: Any) -> Any:
@@ -71,11 +75,12 @@ class Load(Op, name="vector.load", traits=(ReadsMemory,)):
 
 
 class Store(Op, name="vector.store", traits=(WritesMemory,)):
-    """Write consecutive elements of the last dimension."""
+    """Write consecutive elements of the last dimension; ``alignment`` as for a load."""
 
     value = operand(VECTOR)
     target = operand(MEMREF)
     indices = operand(INDEX_ONLY, variadic=True)
+    alignment = attribute("int", default=0)
 
     def evaluate(self, value: Any, target: Any, *indices: Any) -> tuple[()]:
         target[_run(target, indices, self.value.type.size)] = value
@@ -100,12 +105,16 @@ class CreateMask(Op, name="vector.create_mask", traits=(Pure,)):
 
 
 class MaskedLoad(Op, name="vector.maskedload", traits=(ReadsMemory,)):
-    """Read consecutive elements where the mask holds; ``pass_thru`` elsewhere."""
+    """Read consecutive elements where the mask holds; ``pass_thru`` elsewhere.
+
+    ``alignment`` as for a load.
+    """
 
     source = operand(MEMREF)
     indices = operand(INDEX_ONLY, variadic=True)
     mask = operand(BOOL)
     pass_thru = operand(VECTOR)
+    alignment = attribute("int", default=0)
     y = result(same_as="pass_thru")
 
     def evaluate(self, source: Any, *rest: Any) -> Any:
@@ -123,12 +132,13 @@ class MaskedLoad(Op, name="vector.maskedload", traits=(ReadsMemory,)):
 
 
 class MaskedStore(Op, name="vector.maskedstore", traits=(WritesMemory,)):
-    """Write consecutive elements where the mask holds."""
+    """Write consecutive elements where the mask holds; ``alignment`` as for a load."""
 
     target = operand(MEMREF)
     indices = operand(INDEX_ONLY, variadic=True)
     mask = operand(BOOL)
     value = operand(VECTOR)
+    alignment = attribute("int", default=0)
 
     @staticmethod
     def evaluate(target: Any, *rest: Any) -> tuple[()]:
@@ -269,6 +279,83 @@ class Shuffle(Op, name="vector.shuffle", traits=(Pure,)):
         rules.require(self, fits, f"{a} and {b} to {y}")
         fits = len(self.mask) == y.size and all(0 <= m < a.size + b.size for m in self.mask)
         rules.require(self, fits, f"the mask {self.mask} does not fit {a}, {b} and {y}")
+
+
+class Extract(Op, name="vector.extract", traits=(Pure,)):
+    """One lane of a vector of one axis, at a fixed position."""
+
+    x = operand(VECTOR)
+    static_position = attribute("ints")
+    y = result(SCALAR)
+
+    @classmethod
+    def infer_types(cls, operands: Any, attributes: Any) -> list[Any]:
+        return [operands[0].type.element]
+
+    def evaluate(self, x: Any) -> Any:
+        return x[self.static_position]
+
+    def fold(self) -> Value | None:
+        """A lane of a broadcast scalar, of single elements, or of one inserted."""
+        (at,), made = self.static_position, self.x
+        while isinstance(made, OpResult) and isinstance(made.op, Insert):
+            if made.op.static_position == self.static_position:
+                return made.op.operands[0]
+            made = made.op.x
+        if not isinstance(made, OpResult):
+            return None
+        if isinstance(made.op, FromElements):
+            return made.op.operands[at]
+        is_scalar = isinstance(made.op, Broadcast) and made.op.x.type is self.y.type
+        return made.op.operands[0] if is_scalar else None
+
+    def verify(self) -> None:
+        verify_position(self, self.x.type, self.static_position)
+        rules.require(self, self.y.type is self.x.type.element, f"{self.y.type} of {self.x.type}")
+
+
+class Insert(Op, name="vector.insert", traits=(Pure,)):
+    """The vector of one axis with the lane at a fixed position replaced."""
+
+    value = operand(SCALAR)
+    x = operand(VECTOR)
+    static_position = attribute("ints")
+    y = result(same_as="x")
+
+    def evaluate(self, value: Any, x: Any) -> Any:
+        found = np.array(x)
+        found[self.static_position] = value
+        return found
+
+    def verify(self) -> None:
+        verify_position(self, self.x.type, self.static_position)
+        fits = self.value.type is self.x.type.element
+        rules.require(self, fits, f"{self.value.type} into {self.x.type}")
+
+
+def verify_position(op: Op, kind: VectorType, position: tuple[int, ...]) -> None:
+    """Check that a fixed position is a lane of a vector of one axis."""
+    fits = kind.rank == 1 and len(position) == 1 and 0 <= position[0] < kind.shape[0]
+    rules.require(op, fits, f"{kind} has no lane at {position}")
+
+
+class FromElements(Op, name="vector.from_elements", traits=(Pure,)):
+    """Scalars as the lanes of a vector, in row-major order."""
+
+    elements = operand(SCALAR, variadic=True)
+    y = result(VECTOR)
+
+    @classmethod
+    def infer_types(cls, operands: Any, attributes: Any) -> list[Any]:
+        return [vector(len(operands), operands[0].type)]
+
+    def evaluate(self, *elements: Any) -> Any:
+        return np.array(elements, self.y.type.element.numpy).reshape(self.y.type.shape)
+
+    def verify(self) -> None:
+        kind, count = self.y.type, len(self.elements)
+        fits = count == kind.size and all(e.type is kind.element for e in self.elements)
+        rules.require(self, fits, f"{count} elements do not make {kind}")
 
 
 class ExtractElement(Op, name="vector.extractelement", traits=(Pure,)):

@@ -323,3 +323,52 @@ class AssertionFailedError(IrError):
         `assert` on traced values in a kernel becomes cf.assert, which the interpreter checks with
         the line at fault; native code reports the same as KD0511.
     """
+
+
+class DivergentBarrierError(IrError):
+    """Some lanes of a workgroup do not come to a barrier; found by the lane-level interpreter."""
+
+    code = "KD0243"
+    message = "{op}: {reached} of {lanes} lanes come here, all of them must"
+    hint = "move the barrier out of the branch or loop that lanes take at different times"
+    explanation = """
+        A barrier waits for all lanes of the workgroup, an instruction of a matrix unit for all of
+        the subgroup. A lane that never comes hangs the device. Passes must place them where
+        control flow is the same for all lanes.
+    """
+
+
+class LaneRaceError(IrError):
+    """Two lanes touch one element, one of them writes, and nothing orders them."""
+
+    code = "KD0244"
+    message = "{op}: {name}{index} is {verb} by lane {lane} and was {before} by {other}"
+    hint = "put a barrier between the two, or let one lane do both"
+    explanation = """
+        Between two barriers the lanes of a workgroup run in any order, and so do the programs of
+        a grid. An element that one of them writes may be touched by no other, atomics apart.
+    """
+
+
+class CopyInFlightError(IrError):
+    """Memory is touched that an asynchronous copy may still be writing."""
+
+    code = "KD0245"
+    message = "{op}: {name}{index} is touched by lane {lane} before the copy to it was waited for"
+    hint = "wait for the copy's group (kdsl.copy_wait) and then for the other lanes (gpu.barrier)"
+    explanation = """
+        kdsl.copy_async only starts a copy. The lane that started it sees the data after
+        kdsl.copy_wait, all other lanes after a barrier behind that.
+    """
+
+
+class MisalignedAccessError(IrError):
+    """A vector access is not aligned as its op says."""
+
+    code = "KD0246"
+    message = "{op}: {name}{index} of lane {lane} is at an address that {align} does not divide"
+    hint = "state only alignments that are proved"
+    explanation = """
+        `alignment` on vector.load and vector.store is a promise that devices rely on: an access
+        of 16 bytes at another address faults.
+    """

@@ -126,3 +126,32 @@ class TileShapeError(PassError):
         Tiles have static shapes; they may have any size, but some ops limit the number of axes or
         elements on some targets.
     """
+
+
+class ScheduleOptionError(PassError):
+    """A schedule asks for what the kernel or the target cannot do."""
+
+    code = "KD0310"
+    message = "{kernel}: the schedule option {option} cannot be {value}: {why}"
+    hint = "{advice}"
+    explanation = """
+        k.schedule(...) overrides what the compiler would choose. A choice that does not fit is an
+        error, never another choice.
+
+            k.schedule("sm_90a", BM=128, consumers=4)     # KD0310: two groups of 64 rows
+            k.schedule("sm_90a", BM=192, consumers=3)     # right
+    """
+
+
+class ScheduleProtocolError(PassError):
+    """The simulator of rings and barriers found that a scheduled kernel would hang or race."""
+
+    code = "KD0311"
+    message = "{kernel} ({schedule}): {what}"
+    hint = "this is a bug in the scheduler; k.schedule(portable=True) avoids it"
+    exit_code = 3
+    explanation = """
+        Kernels with roles are executed on the host for small trip counts before they are built.
+        What is found there - a deadlock, a slot overwritten before it was released, a read before
+        the data arrived, a slot released twice - would be a hang or wrong numbers on the device.
+    """

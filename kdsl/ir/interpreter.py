@@ -51,12 +51,7 @@ def interpret(
     ``work`` is used up.
     """
     frame = Frame(module, work)
-    function = frame.function(symbol)
-    parameters = function.body.args
-    if len(args) != len(parameters):
-        what = f"it takes {len(parameters)} arguments, got {len(args)}"
-        raise InterpreterError(function.loc, op=f"@{symbol}", what=what)
-    given = [_argument(function, p, a) for p, a in zip(parameters, args, strict=True)]
+    given = arguments_of(frame.function(symbol), symbol, args)
     with np.errstate(all="ignore"), frame.with_program(program_ids, grid):
         return frame.call(symbol, given)
 
@@ -240,6 +235,15 @@ def _part_text(part: Any) -> str:
 
 
 # -------------------------------------------------------------------------------------- arguments
+
+
+def arguments_of(function: Op, symbol: str, args: Sequence[Any]) -> list[Any]:
+    """Return a caller's arguments as the interpreter holds them."""
+    parameters = function.body.args
+    if len(args) != len(parameters):
+        what = f"it takes {len(parameters)} arguments, got {len(args)}"
+        raise InterpreterError(function.loc, op=f"@{symbol}", what=what)
+    return [_argument(function, p, a) for p, a in zip(parameters, args, strict=True)]
 
 
 def _argument(function: Op, parameter: Value, given: Any) -> Any:

@@ -86,7 +86,8 @@ _FLOAT = re.compile(r"-?\d+\.\d*(?:[eE][+-]?\d+)?").fullmatch
 _INTEGER = re.compile(r"-?\d+").fullmatch
 _HEX = re.compile(r"0x[0-9A-Fa-f]+").fullmatch
 _SHAPED = re.compile(
-    r"(vector|tensor|memref)<\s*((?:(?:\d+|\?)\s*x\s*)*)(\w+)\s*(?:,\s*strided<\[([^\]]*)\]>\s*)?>"
+    r"(vector|tensor|memref)<\s*((?:(?:\d+|\?)\s*x\s*)*)(\w+)\s*"
+    r"(?:,\s*strided<\[([^\]]*)\]>\s*)?(?:,\s*(\d+)\s*(?::\s*i64\s*)?)?>"
 ).fullmatch
 _ESCAPE = re.compile(rb'\\(["\\nt]|[0-9A-Fa-f]{2})')
 _ESCAPED = {b'"': b'"', b"\\": b"\\", b"n": b"\n", b"t": b"\t"}
@@ -677,14 +678,15 @@ def _shaped_type(text: str) -> Type | None:
     found = _SHAPED(text)
     if found is None:
         return None
-    kind, dims, element_text, strides = found.groups()
+    kind, dims, element_text, strides, space = found.groups()
     element = SCALARS.get(element_text)
     shape = tuple(_extent(d) for d in dims.split("x")[:-1])
-    if element is None or (strides is not None and kind != "memref"):
+    if element is None or (kind != "memref" and (strides is not None or space is not None)):
         return None
     if kind == "memref":
         parts = None if strides is None else [_extent(s) for s in strides.split(",") if s.strip()]
-        return memref(shape, element, None if parts is None else tuple(parts))
+        where = None if space is None else int(space)
+        return memref(shape, element, None if parts is None else tuple(parts), where)
     if kind == "vector":
         return None if DYNAMIC in shape else vector(shape, element)
     return tensor(shape, element)

@@ -98,10 +98,14 @@ class TensorType(ShapedType):
 
 
 class MemRefType(ShapedType):
-    """Memory: shape, element and strides in elements (``None``: row-major contiguous)."""
+    """Memory: shape, element, strides in elements (``None``: row-major contiguous) and space.
 
-    __slots__ = ("strides",)
+    ``space`` is ``None`` for memory that all programs see, 3 for a workgroup's own.
+    """
+
+    __slots__ = ("space", "strides")
     strides: tuple[int, ...] | None
+    space: int | None
 
     @property
     def element_strides(self) -> tuple[int, ...]:
@@ -116,10 +120,10 @@ class MemRefType(ShapedType):
         return tuple(reversed(strides))
 
     def with_element(self, element: ScalarType) -> MemRefType:
-        return memref(self.shape, element, self.strides)
+        return memref(self.shape, element, self.strides, self.space)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return memref, (self.shape, self.element, self.strides)
+        return memref, (self.shape, self.element, self.strides, self.space)
 
 
 class FunctionType(Type):
@@ -197,21 +201,29 @@ def tensor(shape: tuple[int, ...], element: ScalarType) -> TensorType:
 
 
 def memref(
-    shape: tuple[int, ...], element: ScalarType, strides: tuple[int, ...] | None = None
+    shape: tuple[int, ...],
+    element: ScalarType,
+    strides: tuple[int, ...] | None = None,
+    space: int | None = None,
 ) -> MemRefType:
-    """Return ``memref<shape x element>``; ``strides`` in elements, ``None`` means row-major."""
+    """Return ``memref<shape x element>``; ``strides`` in elements, ``None`` means row-major.
+
+    Space 0 is the default one, ``None``, as it is upstream.
+    """
     shape = tuple(shape)
     strides = None if strides is None else tuple(strides)
-    key = ("memref", shape, element, strides)
+    space = space or None
+    key = ("memref", shape, element, strides, space)
     found = Type._interned.get(key)
     if found is None:
         found = MemRefType()
-        found.shape, found.element, found.strides = shape, element, strides
+        found.shape, found.element, found.strides, found.space = shape, element, strides, space
         layout = ""
         if strides is not None:
             inner = ", ".join("?" if s == DYNAMIC else str(s) for s in strides)
             layout = f", strided<[{inner}]>"
-        found.text = f"memref<{_shape_text(shape, element)}{layout}>"
+        where = "" if space is None else f", {space}"
+        found.text = f"memref<{_shape_text(shape, element)}{layout}{where}>"
         Type._interned[key] = found
     return found  # type: ignore[return-value]
 

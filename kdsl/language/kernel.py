@@ -155,6 +155,10 @@ class Kernel(Function):
         """Return a prepared call on these arrays."""
         return host().bind(self, args, kwargs, None)
 
+    def on(self, stream: Any) -> OnStream:
+        """Return the kernel on a stream of a device: ``k.on(s)(x, n)``, ``k.on(s)[grid](x, n)``."""
+        return OnStream(self, stream, None)
+
     def inline(self, *args: Any, **kwargs: Any) -> Any:
         """Trace the kernel's body inside the kernel under way."""
         from kdsl.language.state import current
@@ -293,6 +297,37 @@ class OnGrid:
     def bind(self, *args: Any, **kwargs: Any) -> Any:
         """Return a prepared call on these arrays."""
         return host().bind(self.kernel, args, kwargs, self.grid)
+
+    def on(self, stream: Any) -> OnStream:
+        """Return the same on a stream of a device."""
+        return OnStream(self.kernel, stream, self.grid)
+
+
+class OnStream:
+    """A kernel whose launches go to a stream that the caller gives."""
+
+    def __init__(self, kernel: Kernel, stream: Any, grid: tuple[Any, ...] | None) -> None:
+        self.kernel = kernel
+        self.stream = stream
+        self.grid = grid
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run on arrays of a device."""
+        if active() is not None:
+            raise BadDecoratorError(
+                where(), decorator=f"{self.kernel.name}.on(...)",
+                why="what a program launches runs on the stream of its caller",
+                advice="give the stream where the program is called",
+            )  # fmt: skip
+        return host().call(self.kernel, args, kwargs, self.grid, self.stream)
+
+    def __getitem__(self, grid: Any) -> OnStream:
+        """Return the kernel with the grid given by the caller."""
+        return OnStream(self.kernel, self.stream, grid if isinstance(grid, tuple) else (grid,))
+
+    def bind(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a prepared call on these arrays and this stream."""
+        return host().bind(self.kernel, args, kwargs, self.grid, self.stream)
 
 
 class Program(Kernel):

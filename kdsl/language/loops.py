@@ -37,10 +37,17 @@ def _bounds(args: tuple[Any, ...], op: str) -> tuple[Any, Any, Any]:
     return args[0], args[1], args[2] if len(args) == 3 else 1
 
 
-def range_(*args: Any, stages: Any = None, unroll: int | None = None) -> LoopRange:
+ORDERS = ("counted", "any")
+
+
+def range_(
+    *args: Any, stages: Any = None, unroll: int | None = None, order: str = "counted"
+) -> LoopRange:
     """Count in a loop of the kernel: ``kd.range(stop)``, ``kd.range(start, stop, step)``.
 
-    ``stages``: how many turns' loads may be in flight; ``unroll``: by this factor, 0 fully.
+    ``stages``: how many turns' loads may be in flight; ``unroll``: by this factor, 0 fully;
+    ``order="any"`` says that the answer does not depend on the order of the turns (but for
+    rounding), so that a target may begin at the end.
     """
     current("kd.range")
     attributes: dict[str, Any] = {}
@@ -50,6 +57,11 @@ def range_(*args: Any, stages: Any = None, unroll: int | None = None) -> LoopRan
         attributes[scf.STAGES] = static_int(stages, "stages")
     if unroll is not None:
         attributes[scf.UNROLL] = static_int(unroll, "unroll")
+    if order not in ORDERS:
+        wanted = "order='counted' or 'any'"
+        raise TypeMismatchError(where(), op="kd.range", wanted=wanted, got=repr(order))
+    if order == "any":
+        attributes[scf.UNORDERED] = None
     return LoopRange(*_bounds(args, "kd.range"), **attributes)
 
 

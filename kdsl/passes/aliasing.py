@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from kdsl.dialects.kdsl import WorkgroupAlloc
 from kdsl.dialects.memref import Alloc, Alloca, Cast
 from kdsl.ir.core import Value
 from kdsl.ir.types import element_type
@@ -20,7 +21,7 @@ def may_alias(a: Value, b: Value, own: Collection[Value] = ()) -> bool:
         return True
     if element_type(a.type) is not element_type(b.type):
         return False
-    return not any(v in own or isinstance(v.op, Alloc | Alloca) for v in (a, b))
+    return not any(v in own or isinstance(v.op, Alloc | Alloca | WorkgroupAlloc) for v in (a, b))
 
 
 def whole_buffer(value: Value) -> Value:

@@ -32,6 +32,8 @@ class AlignStores(Pass):
     name = "align-stores"
 
     def run(self, module: Module, target: Target) -> bool:
+        if target.features.has_lanes:
+            return False
         changed = False
         for function in module.functions:
             for op in list(function.walk()):

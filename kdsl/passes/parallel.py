@@ -25,7 +25,7 @@ from kdsl.ir.builder import Builder
 from kdsl.ir.core import BlockArgument, Module, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.define import WritesMemory
-from kdsl.ir.types import MemRefType
+from kdsl.ir.types import MemRefType, TensorType
 from kdsl.passes.aliasing import may_alias
 from kdsl.passes.counters import as_counter, as_index
 from kdsl.passes.explain import explain, place
@@ -39,14 +39,15 @@ class DistributeParallel(Pass):
 
     Applies to kernels that are launched on a grid of one and whose only effects are in one loop
     that carries ``kdsl.parallel``, with bounds that the launching function can compute. ``chunk``
-    is the smallest number of turns that is worth a program; a program does a multiple of it.
+    is the smallest number of turns that is worth a program; a program does a multiple of it. Where
+    workgroups have lanes, a program does one turn if that has tiles; other loops are left to the
+    pass that lets lanes share them.
     """
 
     chunk: int = 64
     name = "distribute-parallel"
 
     def run(self, module: Module, target: Target) -> bool:
-        del target
         changed = False
         functions = functions_by_name(module)
         for name, found in launches_by_kernel(module).items():
@@ -54,10 +55,21 @@ class DistributeParallel(Pass):
             loop = parallel_loop(kernel)
             if loop is None or len(found) != 1 or not is_one_program(found[0]):
                 continue
-            if all(_is_computable(v, kernel, set()) for v in (loop.lower, loop.upper)):
-                _split(found[0], kernel, loop, self.chunk)
+            if bounds_are_computable(loop, kernel):
+                if not target.features.has_lanes:
+                    share = self.chunk * loop_weight(loop)
+                elif makes_tiles(loop):
+                    share = 1
+                else:
+                    continue
+                split(found[0], kernel, loop, share)
                 changed = True
         return changed
+
+
+def makes_tiles(op: Op) -> bool:
+    """Return whether an op or one inside it makes a tile."""
+    return any(isinstance(r.type, TensorType) for inner in op.walk() for r in inner.results)
 
 
 def launches_by_kernel(module: Module) -> dict[str, list[Launch]]:
@@ -115,6 +127,11 @@ def written_buffers(loop: For) -> list[Value]:
     ]
 
 
+def bounds_are_computable(loop: For, kernel: Func) -> bool:
+    """Return whether the launching function can compute where a loop starts and ends."""
+    return all(_is_computable(v, kernel, set()) for v in (loop.lower, loop.upper))
+
+
 def _is_computable(value: Value, kernel: Func, known: set[Value]) -> bool:
     """Return whether a value follows from the kernel's arguments by pure ops; ``known`` ones do."""
     if value in known:
@@ -133,14 +150,13 @@ def _is_computable(value: Value, kernel: Func, known: set[Value]) -> bool:
     return found
 
 
-def _split(launch: Launch, kernel: Func, loop: For, chunk: int) -> None:
+def split(launch: Launch, kernel: Func, loop: For, share: int) -> None:
     """Give the launch a grid and the loop the bounds of one program's share, computed in index."""
     del loop.attributes[PARALLEL]
     outside = Builder.before(launch)
     mapping: dict[Value, Value] = dict(zip(kernel.body.args, launch.args, strict=True))
     lower = as_index(outside, _copy_slice(outside, loop.lower, mapping))
     upper = as_index(outside, _copy_slice(outside, loop.upper, mapping))
-    share = chunk * loop_weight(loop)
     zero = index_constant(outside, 0)
     turns = outside.create(Maxsi, outside.create(Subi, upper, lower), zero)
     size = index_constant(outside, share)

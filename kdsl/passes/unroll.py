@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kdsl.dialects.arith import Addi, Divsi, Muli, Subi, constant, constant_of
-from kdsl.dialects.scf import UNROLL, For
+from kdsl.dialects.scf import UNROLL, VECTORIZE, For
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Module, Op, Value
 from kdsl.ir.types import INDEX, ScalarType
@@ -37,6 +37,8 @@ class Unroll(Pass):
 
     def _visit(self, loop: For, function: Op) -> bool:
         trips = trip_count(loop)
+        if VECTORIZE in loop.attributes:
+            return False  # its turns go to lanes first
         if UNROLL in loop.attributes:
             factor = loop.attributes.pop(UNROLL)
             assert isinstance(factor, int)

@@ -24,7 +24,7 @@ from kdsl.errors import (
 )
 from kdsl.ir.signature import PTR, SCALAR, Arg, Signature
 from kdsl.ir.types import DTYPES, DType
-from kdsl.runtime.views import HOST, View, view_of
+from kdsl.runtime.views import HOST, Device, View, view_of
 
 WORD = 1 << 64
 HALF_WORD = 1 << 63
@@ -33,10 +33,11 @@ HALF_WORD = 1 << 63
 class Checked:
     """A signature made ready for checking: per argument what would be looked up each time."""
 
-    __slots__ = ("aligns", "args", "code", "dtypes", "kernel", "signature")
+    __slots__ = ("aligns", "args", "code", "device", "dtypes", "kernel", "signature")
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, device: Device | str = HOST) -> None:
         self.signature = signature
+        self.device = device
         self.kernel = signature.name
         self.args = signature.args
         self.dtypes = [DTYPES[a.dtype] for a in signature.args]
@@ -85,8 +86,8 @@ class Checked:
         self, arg: Arg, align: int, view: View, dims: dict[str, int], owners: dict[str, str]
     ) -> None:
         kernel, name, shape, strides = self.kernel, arg.name, view.shape, view.strides
-        if view.device != HOST:
-            raise DeviceError(kernel=kernel, name=name, got=view.device, wanted=HOST)
+        if view.device != self.device:
+            raise DeviceError(kernel=kernel, name=name, got=view.device, wanted=self.device)
         if view.dtype != arg.dtype:
             raise ArgumentDtypeError(kernel=kernel, name=name, wanted=arg.dtype, got=view.dtype)
         if arg.kind == PTR:

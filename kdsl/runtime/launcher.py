@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from kdsl.errors import (
     ArgumentCountError,
     BadGridError,
+    DeviceError,
     KernelAssertError,
     OutOfMemoryError,
     UnknownStatusError,
@@ -21,8 +22,9 @@ from kdsl.errors import (
 from kdsl.ir.core import Module
 from kdsl.ir.signature import Signature
 from kdsl.runtime.checks import Checked
-from kdsl.runtime.packing import Pack, packer
-from kdsl.runtime.views import View, view_of
+from kdsl.runtime.devices import DeviceRuntime, queue_handle
+from kdsl.runtime.packing import CurrentQueue, Pack, packer
+from kdsl.runtime.views import HOST, Device, View, view_of
 from kdsl.settings import settings
 
 MISSING = object()
@@ -37,7 +39,7 @@ class Request:
     ``dtypes``: of each array, None where it is absent. ``extents``: of the axes that the kernel
     fixes.
     ``strided``: arrays whose innermost stride is not 1. ``gridded``: the entry takes three grid
-    sizes first.
+    sizes first. ``device``: where the arrays are.
     """
 
     dtypes: Mapping[str, str | None]
@@ -45,15 +47,20 @@ class Request:
     strided: frozenset[str]
     consts: Mapping[str, Any]
     gridded: bool
+    device: Device | str = HOST
 
 
 @dataclass(frozen=True)
 class Traced:
-    """A specialization before it is compiled: ``entry`` is the function to call."""
+    """A specialization before it is compiled: ``entry`` is the function to call.
+
+    ``target`` is what it was traced for.
+    """
 
     module: Module
     signature: Signature
     entry: str
+    target: Any = None
 
 
 class Launchable(Protocol):
@@ -92,8 +99,20 @@ class Launchable(Protocol):
         """Return shape and NumPy dtype of an output that is allocated here."""
 
 
-Enter = Callable[[Module, str], tuple[Callable[[int], int], Any]]
-"""Compiles a module; returns the native entry (address of the slots -> status) and what to keep."""
+@dataclass(frozen=True)
+class Code:
+    """Compiled code: the native entry (address of the slots -> status) and what to keep.
+
+    ``runtime`` answers for the devices it runs on; None for code that shares the caller's memory.
+    """
+
+    call: Callable[[int], int]
+    keep: Any = None
+    runtime: DeviceRuntime | None = None
+
+
+Enter = Callable[[Traced], Code]
+"""Compiles a specialization."""
 
 
 @dataclass
@@ -104,26 +123,85 @@ class Prepared:
     checked: Checked
     traced: Traced
     compiled: Any
+    runtime: DeviceRuntime | None = None
+    leading: int = 0
     packs: dict[Any, Pack | None] = field(default_factory=dict)
     """The quick packer for each combination of argument classes that came by."""
+
+    def failure(self, status: int) -> Exception:
+        """Return the error of a nonzero status."""
+        signature = self.traced.signature
+        if self.runtime is None or status in COMMON_STATUSES:
+            return status_error(signature.name, status)
+        return self.runtime.failure(signature.name, status, signature, self.leading)
+
+    def queue(self, arrays: Sequence[Any]) -> CurrentQueue | None:
+        """Return how the current queue is found, None where there is none."""
+        if self.runtime is None:
+            return None
+        like = next((v.keep for v in arrays if isinstance(v, View)), None)
+        return self.runtime.current_queue(like)
+
+    def add_queue(self, words: list[int], arrays: Sequence[Any], stream: Any) -> None:
+        """Append the slots that launches on a device take besides their arguments."""
+        device = self.checked.device
+        if stream is not None:
+            handle = queue_handle(self.runtime, self.traced.signature.name, stream)
+        if isinstance(device, Device):
+            if stream is None:
+                current = self.queue(arrays)
+                assert current is not None
+                handle = current(device.index)
+            words += [handle, device.index]
 
 
 class Bound:
     """A prepared launch: calling it checks nothing and packs nothing."""
 
-    __slots__ = ("_address", "_call", "_keep", "_slots", "name")
+    __slots__ = ("_address", "_call", "_keep", "_prepared", "_slots", "name")
 
-    def __init__(self, name: str, call: Callable[[int], int], words: array[int], keep: Any) -> None:
-        self.name = name
-        self._call = call
-        self._slots = words
-        self._address = words.buffer_info()[0]
+    def __init__(self, prepared: Prepared, words: list[int], keep: Any) -> None:
+        self.name = prepared.traced.signature.name
+        self._prepared = prepared
+        self._call = prepared.call
+        self._slots = array("q", words)
+        self._address = self._slots.buffer_info()[0]
         self._keep = keep
 
     def __call__(self) -> None:
         status = self._call(self._address)
         if status:
-            raise status_error(self.name, status)
+            raise self._prepared.failure(status)
+
+    def on(self, stream: Any) -> Bound:
+        """Return the same launch on a stream. Raises BadStreamError."""
+        words = list(self._slots)
+        words[-2] = queue_handle(self._prepared.runtime, self.name, stream)
+        return Bound(self._prepared, words, self._keep)
+
+
+class BoundToQueue(Bound):
+    """A prepared launch that goes to the queue which is current when it is called."""
+
+    __slots__ = ("_at", "_current", "_index")
+
+    def __init__(
+        self, prepared: Prepared, words: list[int], keep: Any, current: CurrentQueue
+    ) -> None:
+        super().__init__(prepared, words, keep)
+        self._current = current
+        self._index = words[-1]
+        self._at = len(words) - 2
+
+    def __call__(self) -> None:
+        self._slots[self._at] = self._current(self._index)
+        status = self._call(self._address)
+        if status:
+            raise self._prepared.failure(status)
+
+
+COMMON_STATUSES = (1, 2)
+"""Statuses that mean the same in every back end: a failed assert, no memory for a workspace."""
 
 
 def status_error(name: str, status: int) -> Exception:
@@ -152,7 +230,9 @@ class Launcher:
 
     # ------------------------------------------------------------------------------------ calls
 
-    def call(self, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any = None) -> Any:
+    def call(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any = None, stream: Any = None
+    ) -> Any:
         """Run the kernel; return the outputs that were left out of the call, None without any."""
         if settings.interpret:
             return self._interpret(args, kwargs, grid)
@@ -160,36 +240,51 @@ class Launcher:
         sizes = () if grid is None else grid_sizes(self.kernel.name, grid)
         kinds = (consts, len(sizes), *map(type, values))
         latest = self._latest.get(kinds)
-        if latest is not None:
+        if latest is not None and stream is None:
             slots = _pack(latest[1], (*sizes, *values))
             if slots is not None:
                 status = latest[0].call(slots.buffer_info()[0])
                 if status:
-                    raise status_error(self.kernel.name, status)
+                    raise latest[0].failure(status)
                 return _returned(made)
         prepared, views = self._find(values, consts, grid is not None)
         words = list(sizes)
         keep: list[Any] = []
         prepared.checked.slots(views, words, keep)
-        if kinds not in prepared.packs:
-            prepared.packs[kinds] = packer(prepared.traced.signature, values, len(sizes))
-        pack = prepared.packs[kinds]
-        if pack is not None:
-            self._latest[kinds] = (prepared, pack)
+        prepared.add_queue(words, views, stream)
+        self._remember(kinds, prepared, values, views, len(sizes))
         slots = array("q", words)
         status = prepared.call(slots.buffer_info()[0])
         if status:
-            raise status_error(self.kernel.name, status)
+            raise prepared.failure(status)
         return _returned(made)
 
-    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any = None) -> Bound:
+    def _remember(
+        self, kinds: Any, prepared: Prepared, values: list[Any], views: list[Any], leading: int
+    ) -> None:
+        """Keep the quick way for later calls with arguments of these classes."""
+        if kinds not in prepared.packs:
+            device, queue = prepared.checked.device, prepared.queue(views)
+            signature = prepared.traced.signature
+            prepared.packs[kinds] = packer(signature, values, leading, device, queue)
+        pack = prepared.packs[kinds]
+        if pack is not None:
+            self._latest[kinds] = (prepared, pack)
+
+    def bind(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any = None, stream: Any = None
+    ) -> Bound:
         """Check and pack once; the arrays must stay where they are."""
         values, consts, _ = self._arguments(args, kwargs)
         words = [] if grid is None else list(grid_sizes(self.kernel.name, grid))
-        prepared, values = self._find(values, consts, grid is not None)
+        prepared, views = self._find(values, consts, grid is not None)
         keep: list[Any] = []
-        prepared.checked.slots(values, words, keep)
-        return Bound(self.kernel.name, prepared.call, array("q", words), (keep, prepared))
+        prepared.checked.slots(views, words, keep)
+        prepared.add_queue(words, views, stream)
+        current = prepared.queue(views)
+        if current is None or stream is not None:
+            return Bound(prepared, words, keep)
+        return BoundToQueue(prepared, words, keep, current)
 
     def prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any], grid: Any = None) -> Prepared:
         """Return the specialization that a call would take."""
@@ -261,6 +356,7 @@ class Launcher:
         """Return the specialization of these values, compiling it the first time."""
         key: list[Any] = [gridded, consts]
         views: list[Any] = []
+        devices: dict[Device | str, str] = {}
         for name, value in zip(self.kernel.parameters, values, strict=True):
             view = view_of(value)
             if view is None:
@@ -269,24 +365,46 @@ class Launcher:
                 continue
             views.append(view)
             key.append(view.dtype)
+            devices.setdefault(view.device, name)
             strides = view.strides
             if strides and strides[-1] != 1 and view.shape[-1] > 1:
                 key.append(True)
             rank = len(view.shape)
             key.extend(view.shape[axis] for axis in self._fixed.get(name, ()) if axis < rank)
+        device = self._device(devices)
+        if device != HOST:
+            key.append(device)
         frozen = tuple(key)
         found = self._prepared.get(frozen)
         if found is None:
-            found = self._prepared[frozen] = self._compile(views, consts, gridded)
+            found = self._prepared[frozen] = self._compile(views, consts, gridded, device)
         return found, views
 
-    def _compile(self, views: list[Any], consts: tuple[Any, ...], gridded: bool) -> Prepared:
-        traced = self.kernel.specialize(self._request(views, consts, gridded))
-        signature, entry = traced.signature, traced.entry
-        call, compiled = self._enter(traced.module, entry)
-        return Prepared(call, Checked(signature), traced, compiled)
+    def _device(self, devices: dict[Device | str, str]) -> Device | str:
+        """Return where all arrays are. Raises DeviceError when they are in several places."""
+        first = next(iter(devices), HOST)
+        for other, owner in devices.items():
+            if other != first or (other != HOST and not isinstance(other, Device)):
+                wanted = HOST if other == first else first
+                raise DeviceError(kernel=self.kernel.name, name=owner, got=other, wanted=wanted)
+        return first
 
-    def _request(self, views: list[Any], consts: tuple[Any, ...], gridded: bool) -> Request:
+    def _compile(
+        self, views: list[Any], consts: tuple[Any, ...], gridded: bool, device: Device | str
+    ) -> Prepared:
+        traced = self.kernel.specialize(self._request(views, consts, gridded, device))
+        code = self._enter(traced)
+        leading = GRID_AXES if gridded else 0
+        checked = Checked(traced.signature, HOST if code.runtime is None else device)
+        return Prepared(code.call, checked, traced, code.keep, code.runtime, leading)
+
+    def _request(
+        self,
+        views: list[Any],
+        consts: tuple[Any, ...],
+        gridded: bool,
+        device: Device | str = HOST,
+    ) -> Request:
         named = dict(zip(self.kernel.parameters, views, strict=True))
         arrays = {n: v for n, v in named.items() if isinstance(v, View)}
         return Request(
@@ -301,6 +419,7 @@ class Launcher:
             ),
             consts=dict(zip(self._consts, consts, strict=True)),
             gridded=gridded,
+            device=device,
         )
 
     # ------------------------------------------------------------------------------ interpreter
@@ -321,10 +440,10 @@ class Launcher:
 
 
 def _pack(pack: Pack, values: tuple[Any, ...]) -> array[int] | None:
-    """Pack the quick way; numbers that have no place in their dtype go the slow way too."""
+    """Pack the quick way; numbers without a place in their dtype, and other ranks, go the slow way."""
     try:
         return pack(*values)
-    except (OverflowError, ZeroDivisionError):
+    except (OverflowError, ZeroDivisionError, ValueError):
         return None
 
 

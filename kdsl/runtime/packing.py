@@ -22,11 +22,14 @@ import numpy as np
 
 from kdsl.ir.signature import PTR, SCALAR, Arg, Signature
 from kdsl.ir.types import DTYPES, DType
+from kdsl.runtime.views import HOST, Device
 
 DATA_OFFSET = 16
 """Where CPython's NumPy arrays hold their address, after the object's head."""
 
 Pack = Callable[..., "array[int] | None"]
+CurrentQueue = Callable[[int], int]
+"""From a device's number to the handle of the queue that launches go to now."""
 _INTEGER_AT = ctypes.c_int64.from_address
 _FLOAT_BITS = {
     32: (struct.Struct("<f").pack, struct.Struct("<I").unpack),
@@ -46,15 +49,22 @@ def _layout_is_known() -> bool:
 LAYOUT_IS_KNOWN = _layout_is_known()
 
 
-def packer(signature: Signature, given: Sequence[Any], leading: int = 0) -> Pack | None:
+def packer(
+    signature: Signature,
+    given: Sequence[Any],
+    leading: int = 0,
+    device: Device | str = HOST,
+    queue: CurrentQueue | None = None,
+) -> Pack | None:
     """Return the packer; None for signatures that it does not cover.
 
     ``given`` are the arguments of a call: later ones must be of the same kinds, NumPy arrays and
     torch tensors each in their place, None where it was None. ``leading`` grid sizes come first.
+    With a ``device`` of its own the current ``queue`` and the device's number come last.
     """
     if not LAYOUT_IS_KNOWN:
         return None
-    text = _Text()
+    text = _Text(device)
     head = [f"g{i}" for i in range(leading)]
     text.words += head
     for i, (arg, value) in enumerate(zip(signature.args, given, strict=True)):
@@ -65,7 +75,7 @@ def packer(signature: Signature, given: Sequence[Any], leading: int = 0) -> Pack
         elif value is None:
             text.refuse(f"a{i} is not None")
             text.words += ["0"] * arg.slots
-        elif isinstance(value, np.ndarray):
+        elif isinstance(value, np.ndarray) and device == HOST:
             text.array(i, arg, dtype)
         elif hasattr(value, "data_ptr"):
             text.tensor(i, arg, dtype, value)
@@ -74,16 +84,20 @@ def packer(signature: Signature, given: Sequence[Any], leading: int = 0) -> Pack
     for relation in signature.relations:
         known = NAME.sub(lambda m: text.dims.get(m[0], m[0]), relation.text)
         text.refuse(f"not ({known})")
+    if isinstance(device, Device):
+        text.words += [f"queue({device.index})", str(device.index)]
     names = ", ".join([*head, *(f"a{i}" for i in range(len(signature.args)))])
     body = "\n    ".join([*text.lines, f"return array('q', ({', '.join(text.words)},))"])
-    scope: dict[str, Any] = {"array": array, "ndarray": np.ndarray, "at": _INTEGER_AT, **text.scope}
+    known_names = {"array": array, "ndarray": np.ndarray, "at": _INTEGER_AT, "queue": queue}
+    scope: dict[str, Any] = {**known_names, **text.scope}
     exec(f"def pack({names}):\n    {body}\n", scope)  # noqa: S102 - the text above, no user's
     made: Pack = scope["pack"]
     return made
 
 
 class _Text:
-    def __init__(self) -> None:
+    def __init__(self, device: Device | str) -> None:
+        self.device = device
         self.lines: list[str] = []
         self.words: list[str] = []
         self.dims: dict[str, str] = {}
@@ -136,7 +150,10 @@ class _Text:
         name = f"a{i}"
         self.scope[f"c{i}"], self.scope[f"t{i}"] = type(like), like.dtype
         self.refuse(f"{name}.__class__ is not c{i} or {name}.dtype is not t{i}")
-        self.refuse(f"not {name}.is_cpu")
+        if isinstance(self.device, Device):
+            self.refuse(f"{name}.get_device() != {self.device.index}")
+        else:
+            self.refuse(f"not {name}.is_cpu")
         self.lines.append(f"p{i} = {name}.data_ptr()")
         align = max(arg.align, dtype.itemsize)
         if align > 1:
@@ -147,11 +164,11 @@ class _Text:
         elif arg.dims:
             self._axes(i, arg, 1, "stride()")
 
+    # Another rank does not unpack: the caller takes the ValueError as a refusal.
     def _axes(self, i: int, arg: Arg, size: int, steps: str = "strides") -> None:
         rank = len(arg.dims)
         extents = [f"n{i}_{axis}" for axis in range(rank)]
         strides = [f"s{i}_{axis}" for axis in range(rank)]
-        self.refuse(f"a{i}.ndim != {rank}")
         self.lines.append(f"{', '.join(extents)}, = a{i}.shape")
         self.lines.append(f"{', '.join(strides)}, = a{i}.{steps}")
         for axis, dim in enumerate(arg.dims):

@@ -6,7 +6,7 @@ NumPy arrays are read directly, torch tensors by their own methods, everything e
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,22 @@ DEVICE_NAMES = {
     10: "a ROCm device",
     12: "CUDA managed memory",
 }
+INTERFACE_DEVICE = 2
+"""The kind of device whose arrays may have an array interface instead of DLPack."""
+NO_WAITING = -1
+"""To ``__dlpack__``: the array's queue need not be waited for."""
 HOST = "the host"
+
+
+class Device(NamedTuple):
+    """Memory that the CPU does not read: DLPack's number of its kind, and which one it is."""
+
+    kind: int
+    index: int
+
+    def __str__(self) -> str:
+        kind = DEVICE_NAMES.get(self.kind, f"device type {self.kind}")
+        return f"{kind} (number {self.index})"
 
 
 class View:
@@ -37,7 +52,7 @@ class View:
         shape: tuple[int, ...],
         strides: tuple[int, ...],
         readonly: bool,
-        device: str = HOST,
+        device: Device | str = HOST,
         keep: object = None,
     ) -> None:
         self.address = address
@@ -61,6 +76,8 @@ def view_of(x: Any) -> View | None:
         return _view_of_torch(x)
     if hasattr(x, "__dlpack__"):
         return _view_of_dlpack(x)
+    if hasattr(x, "__cuda_array_interface__"):
+        return _view_of_interface(x)
     return None
 
 
@@ -106,7 +123,13 @@ def _view_of_torch(x: Any) -> View:
     name = _NAMES.get(x.dtype)
     if name is None:
         name = _NAMES[x.dtype] = _TORCH.get(str(x.dtype), str(x.dtype))
-    device = HOST if x.is_cpu else f"the device {x.device}"
+    if x.is_cpu:
+        return View(x.data_ptr(), name, tuple(x.shape), tuple(x.stride()), False, HOST, x)
+    if x.is_meta:
+        nowhere = f"the device {x.device}"
+        return View(0, name, tuple(x.shape), tuple(x.stride()), False, nowhere, x)
+    kind, index = x.detach().__dlpack_device__()
+    device = Device(int(kind), int(index))
     return View(x.data_ptr(), name, tuple(x.shape), tuple(x.stride()), False, device, x)
 
 
@@ -150,10 +173,10 @@ _BY_CODE = {(d.dlpack, d.itemsize * 8): d.name for d in DTYPES.values() if d.kin
 
 def _view_of_dlpack(x: Any) -> View:
     """Read the unversioned form, which every library gives; the view keeps the capsule."""
-    where = x.__dlpack_device__()[0] if hasattr(x, "__dlpack_device__") else 1
-    if where not in CPU_DEVICES:
-        return View(0, "", (), (), False, DEVICE_NAMES.get(where, f"device type {where}"), x)
-    capsule = x.__dlpack__()
+    kind, index = x.__dlpack_device__() if hasattr(x, "__dlpack_device__") else (1, 0)
+    device: Device | str = HOST if kind in CPU_DEVICES else Device(int(kind), int(index))
+    # The launch goes to the queue that the array's library uses, so nothing has to wait here.
+    capsule = x.__dlpack__() if device == HOST else x.__dlpack__(stream=NO_WAITING)
     found = ctypes.cast(_pointer_of(capsule, b"dltensor"), ctypes.POINTER(_Tensor)).contents
     shape = tuple(found.shape[: found.ndim])
     strides = tuple(found.strides[: found.ndim]) if found.strides else contiguous(shape)
@@ -162,7 +185,19 @@ def _view_of_dlpack(x: Any) -> View:
     if found.dtype.lanes != 1:
         name = f"{name} x {found.dtype.lanes}"
     address = (found.data or 0) + found.byte_offset
-    return View(address, name, shape, strides, _is_readonly(x), HOST, (x, capsule))
+    return View(address, name, shape, strides, _is_readonly(x), device, (x, capsule))
+
+
+def _view_of_interface(x: Any) -> View:
+    """Read the older protocol of device arrays, which does not tell the device: it is the first."""
+    told = x.__cuda_array_interface__
+    address, readonly = told["data"]
+    dtype, shape = np.dtype(told["typestr"]), tuple(told["shape"])
+    given = told.get("strides")
+    size = dtype.itemsize
+    strides = contiguous(shape) if given is None else tuple(_elements(s, size) for s in given)
+    name = _NAMES.get(dtype) or _name_of_numpy(dtype)
+    return View(address, name, shape, strides, readonly, Device(INTERFACE_DEVICE, 0), x)
 
 
 def _is_readonly(x: Any) -> bool:

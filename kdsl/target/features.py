@@ -21,6 +21,12 @@ class Features:
     masked loads and stores cost about as much as plain ones; ``threads`` how
     many programs run side by side. ``matrix_rows``: how many rows a matrix unit that reads
     workgroup memory by itself takes at once; 0 without one.
+
+    Of a device: ``subgroup`` lanes run in step, at most ``max_lanes`` make a workgroup, which has
+    ``shared_bytes`` of its own memory; ``registers`` 32-bit ones are there for all workgroups of
+    one of the ``threads`` processors, at most ``lane_registers`` for a lane. ``atoms``: its matrix
+    instructions by name, best first. ``async_copy``: it copies to workgroup memory on the side.
+    ``matrix_load``: it reads 8x8 matrices from there in fragment layout.
     """
 
     vector_bits: int = 128
@@ -40,7 +46,18 @@ class Features:
     l2_bytes: int = 512 * 1024
     shared_bytes: int = 0
     matrix_rows: int = 0
+    atoms: tuple[str, ...] = ()
+    async_copy: bool = False
+    matrix_load: bool = False
+    max_lanes: int = 1
+    registers: int = 0
+    lane_registers: int = 0
     threads: int = 1
+
+    @property
+    def has_lanes(self) -> bool:
+        """Whether a program is run by the lanes of a workgroup, and not by one thread."""
+        return self.max_lanes > 1
 
     def lanes(self, bits: int) -> int:
         """Return how many elements of ``bits`` one vector register holds."""

@@ -20,7 +20,9 @@ import numpy as np
 
 import kdsl.dialects.all  # noqa: F401 - ops are found in the registry
 from kdsl.codegen.backend import Backend
-from kdsl.dialects import arith, func, math, memref, scf, vector
+from kdsl.dialects import arith, func, gpu, math, memref, scf, vector
+from kdsl.dialects import kdsl as tiles
+from kdsl.ir.attributes import Symbol
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Module, Value
 from kdsl.ir.define import REGISTRY, Elementwise, Op
@@ -250,20 +252,41 @@ def _converts(kind: type[Op], source: ScalarType, target: ScalarType) -> bool:
 # ------------------------------------------------------------------------------------------ modules
 
 
-def build_module(cases: Sequence[Case]) -> Module:
-    """Return a module with an entry for each case: pointers to inputs and output, and a count."""
+def build_module(cases: Sequence[Case], lanes: int = 0) -> Module:
+    """Return a module with an entry for each case: pointers to inputs and output, and a count.
+
+    With ``lanes`` the entry launches a kernel of one workgroup, in which every lane does the same.
+    """
     module = Module.empty()
     for case in cases:
-        module.body.append(_entry(case))
+        function = _function(case)
+        module.body.append(function)
+        if lanes:
+            module.body.append(_launching(function, lanes))
+        else:
+            function.attributes[func.ENTRY] = None
     return module
 
 
-def _entry(case: Case) -> func.Func:
+def _launching(kernel: func.Func, lanes: int) -> func.Func:
+    """Make a function a kernel; return the entry that takes its name and its arguments."""
+    name = kernel.sym_name
+    kernel.attributes.update({"sym_name": f"{name}.kernel", func.KERNEL: None})
+    kernel.attributes[gpu.LANES] = lanes
+    f = func.Func.empty(name, kernel.type.inputs)
+    f.attributes[func.ENTRY] = None
+    b = Builder(f.body)
+    one = arith.index_constant(b, 1)
+    b.create(tiles.Launch, one, one, one, list(f.body.args), kernel=Symbol(f"{name}.kernel"))
+    b.create(func.Return, [])
+    return f
+
+
+def _function(case: Case) -> func.Func:
     elements = operand_elements(case)
     result = _result_element(case)
     types = [memref_type((DYNAMIC,), t) for t in (*elements, result)]
     f = func.Func.empty(case.name, (*types, INDEX))
-    f.attributes[func.ENTRY] = None
     b = Builder(f.body)
     *arrays, out, count = f.body.args
     zero = arith.index_constant(b, 0)
@@ -307,12 +330,16 @@ class Run:
     compared: int = 0
 
 
-def check_backend(backend: Backend, target: Target, cases: Sequence[Case]) -> Run:
-    """Compile all cases in one module, run them here, and compare each with the op's meaning."""
-    module = build_module(cases)
+def check_backend(backend: Backend, target: Target, cases: Sequence[Case], lanes: int = 0) -> Run:
+    """Compile all cases in one module, run them here, and compare each with the op's meaning.
+
+    ``lanes``: of a device's workgroup; 0 where entries do the work themselves.
+    """
+    module = build_module(cases, lanes)
+    functions = module.functions[:: 2 if lanes else 1]
     ops = {
-        str(f.attributes["sym_name"]): next(op for op in f.walk() if type(op) is case.kind)
-        for f, case in zip(module.functions, cases, strict=True)
+        case.name: next(op for op in f.walk() if type(op) is case.kind)
+        for f, case in zip(functions, cases, strict=True)
     }
     run = Run()
     wanted = {case.name: _meaning(case, ops[case.name]) for case in cases}

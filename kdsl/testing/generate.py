@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kdsl.dialects import arith, cf, func, kdsl, math, memref, scf, vector
+from kdsl.dialects import arith, cf, func, gpu, kdsl, math, memref, scf, vector
 from kdsl.ir.attributes import Opaque, Symbol
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Block, Module, Region, Value
@@ -456,6 +456,38 @@ def _vector_bitcast(g: Generator) -> Any:
     return g.b.create(vector.Bitcast, g.value(source), types=[kind])
 
 
+def _position(g: Generator) -> tuple[int, ...]:
+    return (g.pick((0, 3, LANES - 1)),)
+
+
+def _extract_static(g: Generator) -> Any:
+    kind = vector_type(LANES, g.pick((F32, I32)))
+    return g.b.create(vector.Extract, g.value(kind), static_position=_position(g))
+
+
+def _insert_static(g: Generator) -> Any:
+    kind = vector_type(LANES, g.pick((F32, I32)))
+    value = g.value(kind.element)
+    return g.b.create(vector.Insert, value, g.value(kind), static_position=_position(g))
+
+
+def _from_elements(g: Generator) -> Any:
+    kind = g.pick((F32, I32))
+    return g.b.create(vector.FromElements, [g.value(kind) for _ in range(3)])
+
+
+def _lane_shuffle(g: Generator) -> Any:
+    offset, width = g.constant(I32, (0, 1, 16)), g.constant(I32, (32,))
+    mode = gpu.shuffle_mode(g.pick(gpu.SHUFFLE_MODES))
+    return g.b.create(gpu.Shuffle, g.value(g.pick((F32, I32))), offset, width, mode=mode)
+
+
+def _workgroup_alloc(g: Generator) -> Any:
+    strides = g.pick((None, (16, 1)))
+    kind = memref_type(TILE, g.pick((F32, I32)), strides, gpu.WORKGROUP)
+    return g.b.create(kdsl.WorkgroupAlloc, types=[kind], align=g.pick((16, 128)))
+
+
 def _call(g: Generator) -> Any:
     return g.b.create(func.Call, [g.value(F32)], types=[F32], callee=_helper(g, "helper", F32))
 
@@ -603,6 +635,9 @@ RECIPES: dict[type[Op], Callable[[Generator], Any]] = {
     vector.Scatter: _vector_scatter,
     vector.Reduction: _reduction,
     vector.Shuffle: _shuffle,
+    vector.Extract: _extract_static,
+    vector.Insert: _insert_static,
+    vector.FromElements: _from_elements,
     vector.ExtractElement: _extract,
     vector.InsertElement: _insert,
     vector.Interleave: _interleave,
@@ -612,6 +647,10 @@ RECIPES: dict[type[Op], Callable[[Generator], Any]] = {
     kdsl.ProgramId: lambda g: g.b.create(kdsl.ProgramId, axis=g.pick((0, 1, 2))),
     kdsl.NumPrograms: lambda g: g.b.create(kdsl.NumPrograms, axis=g.pick((0, 1, 2))),
     kdsl.Print: _print,
+    kdsl.WorkgroupAlloc: _workgroup_alloc,
+    gpu.ThreadId: lambda g: g.b.create(gpu.ThreadId, dimension=gpu.X),
+    gpu.Barrier: lambda g: g.b.create(gpu.Barrier),
+    gpu.Shuffle: _lane_shuffle,
     kdsl.Address: _address,
     kdsl.LoadTile: _load_tile,
     kdsl.StoreTile: _store_tile,
@@ -639,7 +678,8 @@ PARTS_OF_OTHERS: tuple[type[Op], ...] = (
 )
 """Ops that come with the recipe of another op."""
 
-_NOT_RANDOM = (kdsl.Print, kdsl.Launch, math.Erf)
+_FIXED_LANES = (vector.Extract, vector.Insert, vector.FromElements)
+_NOT_RANDOM = (kdsl.Print, kdsl.Launch, kdsl.WorkgroupAlloc, math.Erf, *_FIXED_LANES)
 
 
 def _is_random(kind: type[Op]) -> bool:
@@ -658,7 +698,11 @@ _COMMON: tuple[type[Op], ...] = (
 )
 LANE_KINDS: tuple[type[Op], ...] = (
     *_COMMON,
-    *(k for k in RECIPES if k.name.startswith(("memref.", "vector.")) and k not in _COMMON),
+    *(
+        k
+        for k in RECIPES
+        if k.name.startswith(("memref.", "vector.")) and k not in (*_COMMON, *_NOT_RANDOM)
+    ),
 )
 TILE_KINDS: tuple[type[Op], ...] = (
     *_COMMON,

@@ -24,7 +24,7 @@ from kdsl.errors import (
 )
 from kdsl.ir.parser import parse
 from kdsl.ir.signature import Arg, Relation, Signature
-from kdsl.runtime.launcher import Launcher, Traced, grid_sizes
+from kdsl.runtime.launcher import Code, Launcher, Traced, grid_sizes
 from kdsl.runtime.packing import packer
 from kdsl.runtime.views import view_of
 from kdsl.settings import settings
@@ -74,9 +74,9 @@ class Kernel:
         return Traced(parse(TEXT), SIGNATURE, "go")
 
 
-def enter(module, entry):
-    loaded, compiled = compiler.entry_of(module, entry, compiler.target_of())
-    return loaded.call, compiled
+def enter(traced):
+    loaded, compiled = compiler.entry_of(traced.module, traced.entry, compiler.target_of())
+    return Code(loaded.call, compiled)
 
 
 @pytest.fixture(scope="module")

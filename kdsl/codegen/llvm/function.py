@@ -14,11 +14,20 @@ from kdsl.ir.core import Value
 
 @dataclass(slots=True)
 class Buffer:
-    """A memref while code is written: address, sizes, strides in elements; text or numbers."""
+    """A memref while code is written: address, sizes, strides in elements; text or numbers.
+
+    ``pointer`` is the type of the address, which says in which address space it is.
+    """
 
     base: str
     sizes: list[str | int]
     strides: list[str | int]
+    pointer: str = "ptr"
+
+    @property
+    def suffix(self) -> str:
+        """How overloaded intrinsics name the pointer's type."""
+        return "p" + (self.pointer[len("ptr addrspace(") : -1] or "0")
 
 
 @dataclass(slots=True)

@@ -45,10 +45,11 @@ def address(w: FunctionWriter, buffer: Buffer, indices: list[Value], element: st
             text = _scaled(w, w.names[atom], factor, stride)
             parts.append((w.depth(text), text))
     pointer = buffer.base
+    step = f"getelementptr {element}, {buffer.pointer} {{0}}, i64"
     for _, text in sorted(parts, key=lambda part: part[0]):
-        pointer = w.term(f"getelementptr {element}, ptr {{0}}, i64 {{1}}", pointer, text)
+        pointer = w.term(f"{step} {{1}}", pointer, text)
     if constant:
-        pointer = w.term(f"getelementptr {element}, ptr {{0}}, i64 {constant}", pointer)
+        pointer = w.term(f"{step} {constant}", pointer)
     return pointer
 
 
@@ -82,12 +83,24 @@ def _element(w: FunctionWriter, ref: Value) -> str:
 
 
 def _place(w: FunctionWriter, ref: Value, indices: Any) -> str:
-    return address(w, buffer_of(w, ref), list(indices), _element(w, ref))
+    """Return an element's pointer with its type."""
+    buffer = buffer_of(w, ref)
+    return f"{buffer.pointer} {address(w, buffer, list(indices), _element(w, ref))}"
+
+
+def _space(w: FunctionWriter, ref: Value) -> str:
+    return buffer_of(w, ref).suffix
+
+
+def _aligned(pointer: str, align: int) -> str:
+    """Return a pointer argument with its alignment between type and name."""
+    kind, _, name = pointer.rpartition(" ")
+    return f"{kind} align {align} {name}"
 
 
 def _alignment(op: Any, ref: Value) -> int:
     natural = item_bytes(element_type(ref.type))
-    stated = op.attributes.get(ALIGN, 0)
+    stated = max(op.attributes.get(ALIGN, 0), plain_int(op.attributes.get("alignment", 0)))
     return max(natural, stated)
 
 
@@ -104,7 +117,7 @@ def _hint(op: Any, align: int, size: int) -> str:
 def load(op: memref.Load, w: FunctionWriter) -> None:
     pointer = _place(w, op.source, op.indices)
     align = _alignment(op, op.source)
-    _finish_load(w, op.y, f"load {w.spelling.memory(op.y.type)}, ptr {pointer}, align {align}")
+    _finish_load(w, op.y, f"load {w.spelling.memory(op.y.type)}, {pointer}, align {align}")
 
 
 def _finish_load(w: FunctionWriter, y: Value, text: str) -> None:
@@ -127,7 +140,7 @@ def _stored(w: FunctionWriter, value: Value) -> str:
 @lower(memref.Store)
 def store(op: memref.Store, w: FunctionWriter) -> None:
     pointer = _place(w, op.target, op.indices)
-    w.do(f"store {_stored(w, op.value)}, ptr {pointer}, align {_alignment(op, op.target)}")
+    w.do(f"store {_stored(w, op.value)}, {pointer}, align {_alignment(op, op.target)}")
 
 
 @lower(memref.Dim)
@@ -140,7 +153,7 @@ def dim(op: memref.Dim, w: FunctionWriter) -> None:
 
 @lower(tiles.Address)
 def byte_address(op: tiles.Address, w: FunctionWriter) -> None:
-    w.result(op.y, f"ptrtoint ptr {_place(w, op.source, op.indices)} to i64")
+    w.result(op.y, f"ptrtoint {_place(w, op.source, op.indices)} to i64")
 
 
 @lower(memref.Cast)
@@ -152,7 +165,7 @@ def cast(op: memref.Cast, w: FunctionWriter) -> None:
     strides = [
         o if n == DYNAMIC else n for o, n in zip(old.strides, t.element_strides, strict=True)
     ]
-    w.buffers[op.y] = Buffer(old.base, sizes, strides)
+    w.buffers[op.y] = Buffer(old.base, sizes, strides, old.pointer)
 
 
 @lower(memref.Alloca)
@@ -172,10 +185,8 @@ def prefetch(op: memref.Prefetch, w: FunctionWriter) -> None:
     pointer = _place(w, op.source, op.indices)
     hint = op.localityHint
     text = hint.text.split(":")[0].strip() if isinstance(hint, Opaque) else str(plain_int(hint))
-    w.do(
-        f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(op.isWrite)}, i32 {int(text)}, "
-        f"i32 {int(op.isDataCache)})"
-    )
+    args = f"i32 {int(op.isWrite)}, i32 {int(text)}, i32 {int(op.isDataCache)}"
+    w.do(f"call void @llvm.prefetch.{_space(w, op.source)}({pointer}, {args})")
 
 
 def plain_int(value: Any) -> int:
@@ -191,7 +202,7 @@ def vector_load(op: vector.Load, w: FunctionWriter) -> None:
     align = _alignment(op, op.source)
     hint = _hint(op, align, _bytes(op.y))
     t = w.spelling.memory(op.y.type)
-    _finish_load(w, op.y, f"load {t}, ptr {pointer}, align {align}{hint}")
+    _finish_load(w, op.y, f"load {t}, {pointer}, align {align}{hint}")
 
 
 @lower(vector.Store)
@@ -199,7 +210,7 @@ def vector_store(op: vector.Store, w: FunctionWriter) -> None:
     pointer = _place(w, op.target, op.indices)
     align = _alignment(op, op.target)
     hint = _hint(op, align, _bytes(op.value))
-    w.do(f"store {_stored(w, op.value)}, ptr {pointer}, align {align}{hint}")
+    w.do(f"store {_stored(w, op.value)}, {pointer}, align {align}{hint}")
 
 
 def _bytes(value: Value) -> int:
@@ -212,8 +223,8 @@ def _bytes(value: Value) -> int:
 def masked_load(op: vector.MaskedLoad, w: FunctionWriter) -> None:
     pointer = _place(w, op.source, op.indices)
     t = w.spelling.memory(op.y.type)
-    call = f"call {t} @llvm.masked.load.{intrinsic_suffix(t)}.p0"
-    args = f"ptr align {_alignment(op, op.source)} {pointer}, {w.typed(op.mask)}"
+    call = f"call {t} @llvm.masked.load.{intrinsic_suffix(t)}.{_space(w, op.source)}"
+    args = f"{_aligned(pointer, _alignment(op, op.source))}, {w.typed(op.mask)}"
     _finish_load(w, op.y, f"{call}({args}, {_stored(w, op.pass_thru)})")
 
 
@@ -221,9 +232,9 @@ def masked_load(op: vector.MaskedLoad, w: FunctionWriter) -> None:
 def masked_store(op: vector.MaskedStore, w: FunctionWriter) -> None:
     pointer = _place(w, op.target, op.indices)
     t = w.spelling.memory(op.value.type)
-    args = f"ptr align {_alignment(op, op.target)} {pointer}, {w.typed(op.mask)}"
-    value = _stored(w, op.value)
-    w.do(f"call void @llvm.masked.store.{intrinsic_suffix(t)}.p0({value}, {args})")
+    args = f"{_aligned(pointer, _alignment(op, op.target))}, {w.typed(op.mask)}"
+    name = f"@llvm.masked.store.{intrinsic_suffix(t)}.{_space(w, op.target)}"
+    w.do(f"call void {name}({_stored(w, op.value)}, {args})")
 
 
 def _lane_pointers(w: FunctionWriter, ref: Value, indices: Any, lanes: Value) -> tuple[str, str]:
@@ -239,15 +250,16 @@ def _lane_pointers(w: FunctionWriter, ref: Value, indices: Any, lanes: Value) ->
     if stride != 1:
         spread = w.let(splat_text(w, f"<{n} x i64>", f"i64 {stride}"))
         name = w.let(f"mul <{n} x i64> {name}, {spread}")
-    pointers = w.let(f"getelementptr {_element(w, ref)}, ptr {base}, <{n} x i64> {name}")
-    return f"<{n} x ptr>", pointers
+    pointers = w.let(f"getelementptr {_element(w, ref)}, {base}, <{n} x i64> {name}")
+    return f"<{n} x {buffer_of(w, ref).pointer}>", pointers
 
 
 @lower(vector.Gather)
 def gather(op: vector.Gather, w: FunctionWriter) -> None:
     kind, pointers = _lane_pointers(w, op.source, op.indices, op.lanes)
     t = w.spelling.memory(op.y.type)
-    name = f"@llvm.masked.gather.{intrinsic_suffix(t)}.v{op.lanes.type.size}p0"
+    count = op.lanes.type.size
+    name = f"@llvm.masked.gather.{intrinsic_suffix(t)}.v{count}{_space(w, op.source)}"
     args = f"{kind} align {_alignment(op, op.source)} {pointers}, {w.typed(op.mask)}"
     _finish_load(w, op.y, f"call {t} {name}({args}, {_stored(w, op.pass_thru)})")
 
@@ -256,7 +268,8 @@ def gather(op: vector.Gather, w: FunctionWriter) -> None:
 def scatter(op: vector.Scatter, w: FunctionWriter) -> None:
     kind, pointers = _lane_pointers(w, op.target, op.indices, op.lanes)
     t = w.spelling.memory(op.value.type)
-    name = f"@llvm.masked.scatter.{intrinsic_suffix(t)}.v{op.lanes.type.size}p0"
+    count = op.lanes.type.size
+    name = f"@llvm.masked.scatter.{intrinsic_suffix(t)}.v{count}{_space(w, op.target)}"
     args = f"{kind} align {_alignment(op, op.target)} {pointers}, {w.typed(op.mask)}"
     w.do(f"call void {name}({_stored(w, op.value)}, {args})")
 
@@ -283,14 +296,14 @@ def atomic(op: memref.AtomicRmw, w: FunctionWriter) -> None:
         _compare_and_swap(op, w, ATOMIC_LOOPS[kind], pointer, align)
         return
     word = ATOMIC_WORDS[kind]
-    w.result(op.y, f"atomicrmw {word} ptr {pointer}, {w.typed(op.value)} monotonic, align {align}")
+    w.result(op.y, f"atomicrmw {word} {pointer}, {w.typed(op.value)} monotonic, align {align}")
 
 
 def _compare_and_swap(op: Any, w: FunctionWriter, word: str, pointer: str, align: int) -> None:
     """No machine multiplies in memory: try until nobody else came between."""
     t = w.spelling.type(op.y.type)
     bits = element_type(op.y.type).bits
-    first = w.let(f"load atomic i{bits}, ptr {pointer} monotonic, align {align}")
+    first = w.let(f"load atomic i{bits}, {pointer} monotonic, align {align}")
     before, again, done = w.block, w.label(), w.label()
     w.jump(again)
     w.start(again)
@@ -300,7 +313,7 @@ def _compare_and_swap(op: Any, w: FunctionWriter, word: str, pointer: str, align
     new = w.let(f"{word} {t} {old}, {w.names[op.value]}")
     raw = w.let(f"bitcast {t} {new} to i{bits}")
     pair = w.let(
-        f"cmpxchg ptr {pointer}, i{bits} {seen}, i{bits} {raw} monotonic monotonic, align {align}"
+        f"cmpxchg {pointer}, i{bits} {seen}, i{bits} {raw} monotonic monotonic, align {align}"
     )
     now = w.let(f"extractvalue {{ i{bits}, i1 }} {pair}, 0")
     won = w.let(f"extractvalue {{ i{bits}, i1 }} {pair}, 1")

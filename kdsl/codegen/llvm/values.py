@@ -89,7 +89,9 @@ def _float_binary(word: str) -> Lowering:
     return write
 
 
-def _intrinsic(word: str) -> Lowering:
+def intrinsic(word: str) -> Lowering:
+    """Return the row that calls an intrinsic, overloaded by its result."""
+
     def write(op: Any, w: FunctionWriter) -> None:
         t = w.spelling.type(op.results[0].type)
         args = ", ".join(f"{t} {w.names[v]}" for v in op.operands)
@@ -116,7 +118,7 @@ def _cast(word: str) -> Lowering:
 
 lower.words(_binary, BINARY)
 lower.words(_float_binary, FLOAT_BINARY)
-lower.words(_intrinsic, INTEGER_INTRINSICS | FLOAT_INTRINSICS)
+lower.words(intrinsic, INTEGER_INTRINSICS | FLOAT_INTRINSICS)
 lower.words(_flagged_intrinsic, FLAGGED_INTRINSICS)
 lower.words(_cast, CASTS)
 
@@ -295,6 +297,26 @@ def extract(op: vector.ExtractElement, w: FunctionWriter) -> None:
 @lower(vector.InsertElement)
 def insert(op: vector.InsertElement, w: FunctionWriter) -> None:
     w.result(op.y, f"insertelement {w.typed(op.x)}, {w.typed(op.value)}, {w.typed(op.position)}")
+
+
+@lower(vector.Extract)
+def extract_fixed(op: vector.Extract, w: FunctionWriter) -> None:
+    w.result(op.y, f"extractelement {w.typed(op.x)}, i64 {op.static_position[0]}")
+
+
+@lower(vector.Insert)
+def insert_fixed(op: vector.Insert, w: FunctionWriter) -> None:
+    at = op.static_position[0]
+    w.result(op.y, f"insertelement {w.typed(op.x)}, {w.typed(op.value)}, i64 {at}")
+
+
+@lower(vector.FromElements)
+def from_elements(op: vector.FromElements, w: FunctionWriter) -> None:
+    t = w.spelling.type(op.y.type)
+    made = "poison"
+    for at, value in enumerate(op.elements):
+        made = w.let(f"insertelement {t} {made}, {w.typed(value)}, i64 {at}")
+    w.bind(op.y, made)
 
 
 @lower(vector.CreateMask)

@@ -70,12 +70,15 @@ class Vectorize(Pass):
 
     A width of 0 lets the target choose: as many lanes as a register holds of the widest element
     that the loop computes with. What cannot be widened stays scalar, with the reason on record;
-    where the author gave a width it is an error. Of nested loops the inner one is widened.
+    where the author gave a width it is an error. Of nested loops the inner one is widened. Where
+    workgroups have lanes, these share the loops' turns instead.
     """
 
     name = "vectorize"
 
     def run(self, module: Module, target: Target) -> bool:
+        if target.features.has_lanes:
+            return False
         changed = False
         for function in module.functions:
             for loop in list(_marked_loops(function)):
@@ -117,7 +120,7 @@ def _vectorize(loop: For, target: Target, function: Op) -> None:
     assert loop.parent is not None
     attempt = _Attempt(loop.parent, loop, loop.loc)
     try:
-        accumulators = _accumulators(loop)
+        accumulators = accumulators_of(loop)
         if constant_of(loop.step) != 1:
             raise NotWidenable(loop, "its step is not 1")
         outs, records = _replacement(attempt, loop, width, tail, accumulators)
@@ -185,7 +188,7 @@ def natural_width(loop: For, target: Target) -> int:
     return target.features.lanes(widest)
 
 
-def _accumulators(loop: For) -> list[Accumulator]:
+def accumulators_of(loop: For) -> list[Accumulator]:
     """Return how each carried value is combined; refuse loops that carry anything else."""
     found: list[Accumulator] = []
     for inside, yielded in zip(loop.carried, loop.yields.operands, strict=True):
@@ -296,15 +299,19 @@ def _masked_tail(
 
 def _neutral(b: Builder, accumulator: Accumulator, scalar: object, width: int) -> Value:
     assert isinstance(scalar, ScalarType)
-    value: float | int | bool = accumulator.neutral
+    return constant(b, neutral_number(accumulator, scalar), vector(width, scalar))
+
+
+def neutral_number(accumulator: Accumulator, scalar: ScalarType) -> float | int | bool:
+    """Return what changes nothing when it is combined with a number of this type."""
     if scalar is I1:
-        value = bool(accumulator.neutral)
-    elif accumulator.kind in ("minsi", "maxsi"):
+        return bool(accumulator.neutral)
+    if accumulator.kind in ("minsi", "maxsi"):
         bounds = np.iinfo(scalar.numpy)
-        value = int(bounds.max if accumulator.kind == "minsi" else bounds.min)
-    elif scalar is F8E4M3 and math.isinf(value):
-        value = math.copysign(LARGEST_F8E4M3, value)
-    return constant(b, value, vector(width, scalar))
+        return int(bounds.max if accumulator.kind == "minsi" else bounds.min)
+    if scalar is F8E4M3 and math.isinf(accumulator.neutral):
+        return math.copysign(LARGEST_F8E4M3, accumulator.neutral)
+    return accumulator.neutral
 
 
 def _combined(b: Builder, accumulator: Accumulator, partial: Value, init: Value) -> Value:

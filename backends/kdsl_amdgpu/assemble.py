@@ -1,0 +1,175 @@
+"""LLVM text to a code object: generate in a child process, link, check, measure."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from shutil import which
+from typing import Any
+
+from kdsl.codegen.backend import Artifact, Source
+from kdsl.errors import AssembleError, AssemblerDiedError, SpillError
+from kdsl.target.target import Target
+from kdsl_amdgpu.emit import HOST_MARK
+from kdsl_amdgpu.features import chip_of
+from kdsl_amdgpu.link import link
+from kdsl_amdgpu.metadata import Kernel, check
+from kdsl_amdgpu.quality import access_lines, faults, report
+
+FORMAT = "amdgpu-code-object"
+LINKERS = ("ld.lld", "ld.lld-22", "ld.lld-21", "ld.lld-20")
+SPILL_ADVICE = "smaller tiles or more subgroups: k.schedule(BN=..., warps=...)"
+WORDS = 2000
+"""How much of a dead process's last words is quoted."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What is made of one text: assembly for readers, a relocatable object, a loadable one."""
+
+    assembly: str
+    relocatable: bytes
+    loadable: bytes
+    kernels: dict[str, Kernel]
+    seconds: dict[str, float]
+
+
+class _Worker:
+    """The child process; one for this process, started when first needed."""
+
+    def __init__(self) -> None:
+        self.errors = tempfile.TemporaryFile()
+        self.owner = os.getpid()
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("worker.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+        )
+
+    def ask(self, request: dict[str, Any], text: bytes) -> tuple[dict[str, Any], bytes, bytes]:
+        """Send a request and return the answer; EOFError when the process ended."""
+        sending, receiving = self.process.stdin, self.process.stdout
+        assert sending is not None
+        assert receiving is not None
+        try:
+            sending.write(json.dumps(request | {"bytes": len(text)}).encode() + b"\n" + text)
+            sending.flush()
+        except BrokenPipeError as error:
+            raise EOFError from error
+        line = receiving.readline()
+        if not line:
+            raise EOFError
+        head = json.loads(line)
+        assembly = receiving.read(head.get("assembly", 0))
+        return head, assembly, receiving.read(head.get("object", 0))
+
+    def last_words(self) -> str:
+        """Return what the process said before it ended."""
+        status = self.process.wait()
+        self.errors.seek(0)
+        said = self.errors.read().decode(errors="replace").strip()
+        first = next((line for line in said.splitlines() if "ERROR" in line), said[-WORDS:])
+        return first or f"status {status}"
+
+    def close(self) -> None:
+        """End the process and wait for it."""
+        if self.owner != os.getpid():
+            return
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process.wait()
+        self.errors.close()
+
+
+_lock = threading.Lock()
+_worker: _Worker | None = None
+
+
+def _ask(request: dict[str, Any], text: bytes, target: Target) -> tuple[dict[str, Any], bytes, bytes]:
+    global _worker  # noqa: PLW0603 - one process for all
+    with _lock:
+        if _worker is None or _worker.owner != os.getpid():
+            _worker = _Worker()
+            atexit.register(_worker.close)
+        try:
+            return _worker.ask(request, text)
+        except EOFError:
+            dead, _worker = _worker, None
+            raise AssemblerDiedError(target=target, why=dead.last_words()) from None
+
+
+@lru_cache(maxsize=4)
+def generate(text: str, target: Target) -> Code:
+    """Generate, link and check. Raises AssembleError, AssemblerDiedError, CodeObjectError."""
+    request = {
+        "triple": target.triple,
+        "cpu": target.chip,
+        "attributes": target.attributes,
+        "unroll": True,
+    }
+    head, assembly, data = _ask(request, text.encode(), target)
+    if "error" in head:
+        raise AssembleError(tool="LLVM", suffix=".ll", why=head["error"])
+    started = time.perf_counter()
+    loadable = linked(data)
+    kernels = check(loadable, chip_of(target).granule)
+    seconds = head["seconds"] | {"link and check": time.perf_counter() - started}
+    return Code(assembly.decode(), data, loadable, kernels, seconds)
+
+
+def linked(data: bytes) -> bytes:
+    """Return a loadable object: by lld where one is installed, else by kdsl's own linker."""
+    program = next((found for name in LINKERS if (found := which(name))), None)
+    return link(data) if program is None else link_with(program, data)
+
+
+def link_with(program: str, data: bytes) -> bytes:
+    """Return what lld makes of an object. Raises AssembleError."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder, "k.o"), Path(folder, "k.hsaco")
+        source.write_bytes(data)
+        done = subprocess.run(
+            [program, "-shared", str(source), "-o", str(made)], capture_output=True, check=False
+        )
+        if done.returncode:
+            raise AssembleError(tool=program, suffix=".o", why=done.stderr.decode().strip())
+        return made.read_bytes()
+
+
+def host_of(text: str) -> dict[str, Any]:
+    """Return the host's part of an emitted text: entries, and how kernels are launched."""
+    line = next(x for x in reversed(text.splitlines()) if x.startswith(HOST_MARK))
+    found: dict[str, Any] = json.loads(line.removeprefix(HOST_MARK))
+    return found
+
+
+def assemble(source: Source, target: Target) -> Artifact:
+    """Return the code object. Raises SpillError for matrix kernels that spill."""
+    code = generate(source.text, target)
+    rows = report(code.assembly, code.kernels, target)
+    for name, row in rows.items():
+        for what in faults(row):
+            registers = target.features.lane_registers
+            raise SpillError(
+                kernel=name, schedule="", what=what, registers=registers, advice=SPILL_ADVICE
+            )
+    facts = {
+        "llvm": code.seconds,
+        "host": host_of(source.text),
+        "kernels": {name: row.facts() for name, row in rows.items()},
+        "accesses": access_lines(rows),
+    }
+    digest = hashlib.sha256(code.loadable).hexdigest()
+    return Artifact(code.loadable, FORMAT, source.entries, facts, digest)

@@ -1,0 +1,113 @@
+"""A device made of NumPy: entries run on arrays, their kernels in the emulator."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+import kdsl.dialects.all  # noqa: F401 - the parser knows the ops of imported dialects
+from kdsl.codegen.backend import Artifact, Source, Trial
+from kdsl.errors import KernelAssertError, OutOfMemoryError
+from kdsl.ir.core import Module
+from kdsl.ir.parser import parse as parse_module
+from kdsl.runtime.entry import ASSERT_FAILED, Memory, entry_function
+from kdsl.runtime.slots import words_of
+from kdsl.target.target import Target
+from kdsl_amdgpu.assemble import generate, host_of
+from kdsl_amdgpu.emit import emit
+from kdsl_amdgpu.emulator.memory import POISON_BYTE, Memory as EmulatedMemory
+from kdsl_amdgpu.emulator.program import parse
+from kdsl_amdgpu.emulator.run import Emulator
+from kdsl_amdgpu.features import chip_of
+from kdsl_amdgpu.host import STATUS_BYTES, Grid, kernel_abi, segment
+
+SEGMENT_ALIGN = 64
+HOW = "kdsl's emulator of LLVM's assembly"
+
+
+class EmulatedDevice:
+    """Memory and kernels of one run; counts of waves and of instructions, once for each wave."""
+
+    def __init__(self, text: str, target: Target, arrays: Sequence[Any]) -> None:
+        self.code = generate(text, target)
+        self.host = host_of(text)
+        self.target = target
+        self.memory = EmulatedMemory()
+        self.waves = 0
+        self.instructions = 0
+        self.status = np.zeros(STATUS_BYTES, np.uint8)
+        self.status_address = self.memory.add(self.status, "the status word")
+        rows = self.host["kernels"].items()
+        self.abis = {n: kernel_abi(row, self.code.kernels[n].facts) for n, row in rows}
+        self.places: dict[int, int] = {}
+        for number, array in enumerate(arrays):
+            if isinstance(array, np.ndarray):
+                self._add(array, f"argument {number}")
+
+    def _add(self, array: np.ndarray, name: str) -> None:
+        self.places[array.ctypes.data] = self.memory.add_array(array, name)
+
+    # --------------------------------------------------------------------- what an entry asks for
+
+    def begin(self, buffers: Sequence[Memory]) -> None:
+        """Arrays were added before."""
+
+    def allocate(self, size: int) -> int:
+        """Return the address of poisoned memory."""
+        return self.memory.add(np.full(size, POISON_BYTE, np.uint8), f"a workspace of {size} bytes")
+
+    def free(self, handle: int) -> None:
+        """Let later accesses be errors."""
+        self.memory.forget(handle)
+
+    def launch(self, kernel: str, grid: Grid, args: Sequence[Any]) -> int:
+        """Run a kernel over a grid."""
+        data = segment(self.abis[kernel], args, grid, self.status_address, self._place)
+        held = np.zeros(-(-max(len(data), 1) // SEGMENT_ALIGN) * SEGMENT_ALIGN, np.uint8)
+        held[: len(data)] = np.frombuffer(data, np.uint8)
+        address = self.memory.add(held, "the argument segment")
+        program = parse(self.code.assembly, kernel, chip_of(self.target))
+        emulator = Emulator(program, self.code.kernels[kernel], self.memory)
+        emulator.run(grid, address, lambda: bool(self.status.any()))
+        self.waves += emulator.report.waves
+        self.instructions += emulator.report.instructions
+        return int(self.status.view(np.int32)[0])
+
+    def finish(self) -> int:
+        """Nothing is under way."""
+        return int(self.status.view(np.int32)[0])
+
+    def _place(self, memory: Memory) -> int:
+        if memory.handle is not None:
+            return int(memory.handle)
+        return self.places[memory.address] if memory.address else 0
+
+
+def run(source: Source, target: Target, entry: str, args: Sequence[Any]) -> EmulatedDevice:
+    """Assemble a text and run an entry on arrays and numbers, which it changes in place.
+
+    Raises KernelAssertError, EmulationError for a wrong access, a race or waves that end early,
+    UnknownInstructionError for what the emulator has no row for.
+    """
+    device = EmulatedDevice(source.text, target, args)
+    host = parse_module(device.host["module"])
+    types = [arg.type for arg in host.function(entry).body.args]
+    slots = words_of(types, args)
+    status = entry_function(host, entry, device)(ctypes.addressof(slots))
+    if status == ASSERT_FAILED:
+        raise KernelAssertError(kernel=entry)
+    if status:
+        raise OutOfMemoryError(kernel=entry)
+    return device
+
+
+def try_out(
+    module: Module, artifact: Artifact, target: Target, entry: str, args: Sequence[Any]
+) -> Trial:
+    """Run an entry in the emulator."""
+    del artifact
+    run(emit(module, target), target, entry, args)
+    return Trial("emulator", HOW)

@@ -1,0 +1,1 @@
+"""Ops of the machine that the PTX back end writes for."""

@@ -1,0 +1,1 @@
+"""The Hopper schedule: tile programs become warp-specialised kernels."""

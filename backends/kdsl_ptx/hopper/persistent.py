@@ -1,0 +1,187 @@
+"""Drawing tiles: the grid becomes one workgroup a multiprocessor, program ids become numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kdsl.dialects.arith import (
+    Addi,
+    Floordivsi,
+    IndexCast,
+    Maxsi,
+    Minsi,
+    Muli,
+    Subi,
+    index_constant,
+)
+from kdsl.dialects.func import Func
+from kdsl.dialects.kdsl import Launch, NumPrograms, StoreTile
+from kdsl.dialects.memref import Dim
+from kdsl.ir.builder import Builder
+from kdsl.ir.core import BlockArgument, Op, Value
+from kdsl.ir.types import I32, I64, INDEX
+from kdsl.ir.types import function as function_type
+from kdsl_ptx.dialect import tile
+from kdsl_ptx.hopper.copies import Maps
+from kdsl_ptx.hopper.plan import GROUP_BYTES, STREAM, Plan
+
+AXES = 3
+
+
+@dataclass
+class GridArguments:
+    """Arguments that a kernel gets instead of its grid: counter, extents, tiles in a group."""
+
+    counter: BlockArgument
+    extents: list[BlockArgument]
+    group: BlockArgument
+
+
+def add_arguments(kernel: Func) -> GridArguments:
+    """Add the arguments; numbers of programs become extents."""
+    body = kernel.body
+    counter = body.add_argument(I64, "counter")
+    extents = [body.add_argument(INDEX, f"grid_{'xyz'[a]}") for a in range(AXES)]
+    group = body.add_argument(INDEX, "group")
+    for op in list(kernel.walk()):
+        if isinstance(op, NumPrograms):
+            op.replace_by(extents[op.axis])
+    return GridArguments(counter, extents, group)
+
+
+def finish_signature(kernel: Func, maps: Maps) -> None:
+    """Give the kernel the type of its arguments, and note which are maps."""
+    inputs = tuple(a.type for a in kernel.body.args)
+    kernel.attributes["function_type"] = function_type(inputs, ())
+    kernel.attributes[tile.MAPS] = tuple(a.index for a in maps.known.values())
+
+
+def order_axes(slow: int) -> tuple[int, int, int]:
+    """Return the axes from the one that changes fastest to the one that tiles of a group share."""
+    first, second = (a for a in range(AXES) if a != slow)
+    return first, second, slow
+
+
+def total_tiles(b: Builder, grid: GridArguments) -> Value:
+    """Compute the number of tiles."""
+    x, y, z = grid.extents
+    made: Value = b.create(Muli, b.create(Muli, x, y), z)
+    return made
+
+
+def program_ids(b: Builder, number: Value, grid: GridArguments, plan: Plan) -> list[Value]:
+    """Compute the program ids of a tile from its number.
+
+    Groups of ``group`` programs along the two fast axes together; inside of a group all of them,
+    then the next along the slow axis. Numbers beyond the last tile give ids that are never used.
+    """
+    fast, next_fast, slow = order_axes(plan.slow)
+    one = index_constant(b, 1)
+    heads = b.create(Muli, grid.extents[fast], grid.extents[next_fast])
+    in_group = b.create(Muli, grid.group, grid.extents[slow])
+    group = b.create(Floordivsi, number, in_group)
+    start = b.create(Muli, group, grid.group)
+    left = b.create(Subi, heads, start)
+    width = b.create(Maxsi, b.create(Minsi, left, grid.group), one)
+    rest = b.create(Subi, number, b.create(Muli, group, in_group))
+    level = b.create(Floordivsi, rest, width)
+    head = b.create(Addi, start, b.create(Subi, rest, b.create(Muli, level, width)))
+    outer = b.create(Floordivsi, head, grid.extents[fast])
+    inner = b.create(Subi, head, b.create(Muli, outer, grid.extents[fast]))
+    found: dict[int, Value] = {fast: inner, next_fast: outer, slow: level}
+    return [found[a] for a in range(AXES)]
+
+
+def as_word(b: Builder, value: Value) -> Value:
+    """Return a scalar as an i32 word of a record."""
+    from kdsl.dialects.arith import Bitcast, Extui
+
+    kind = value.type
+    if kind is I32:
+        return value
+    if kind is INDEX:
+        made: Value = b.create(IndexCast, value, types=[I32])
+        return made
+    bits = kind.bits  # type: ignore[attr-defined]
+    made = b.create(Extui if bits < I32.bits else Bitcast, value, types=[I32])
+    return made
+
+
+def from_word(b: Builder, word: Value, like: Value) -> Value:
+    """Return the scalar that a word stands for."""
+    from kdsl.dialects.arith import Bitcast, Trunci
+
+    kind = like.type
+    if kind is I32:
+        return word
+    if kind is INDEX:
+        made: Value = b.create(IndexCast, word, types=[INDEX])
+        return made
+    bits = kind.bits  # type: ignore[attr-defined]
+    made = b.create(Trunci if bits < I32.bits else Bitcast, word, types=[kind])
+    return made
+
+
+def fits_word(value: Value) -> bool:
+    """Return whether a scalar is an index or a number that a word holds."""
+    kind = value.type
+    if kind is INDEX or kind is I32:
+        return True
+    is_scalar = hasattr(kind, "bits")
+    return is_scalar and (kind.bits < I32.bits and kind.kind == "i" or kind.bits == I32.bits)
+
+
+# -------------------------------------------------------------------------------------------- host
+
+
+def relaunch(
+    launch: Launch, kernel: Func, maps: Maps, grid: GridArguments, plan: Plan, loads: list[Op]
+) -> None:
+    """Launch a kernel with its new arguments, on as many workgroups as there are processors."""
+    b = Builder.before(launch)
+    known: dict[Value, Value] = dict(zip(kernel.body.args, launch.args, strict=False))
+    extents = [launch.x, launch.y, launch.z]
+    one = index_constant(b, 1)
+    count: Value = b.create(Muli, b.create(Muli, extents[0], extents[1]), extents[2])
+    if plan.persistent:
+        count = b.create(Minsi, b.create(tile.SmCount), count)
+    known.update(zip(maps.known.values(), maps.create(b, launch, known), strict=True))
+    known[grid.counter] = b.create(tile.Counter)
+    known.update(zip(grid.extents, extents, strict=True))
+    known[grid.group] = _group(b, plan, loads, launch)
+    launch.set_operands([count, one, one, *(known[a] for a in kernel.body.args)])
+
+
+def _group(b: Builder, plan: Plan, loads: list[Op], launch: Launch) -> Value:
+    """Return how many programs of the fast axes have their streams in the cache together."""
+    if plan.group:
+        return index_constant(b, plan.group)
+    total: Value | None = None
+    for load in loads:
+        at, dim = load.source.index, load.dims[0]  # type: ignore[attr-defined]
+        rows = b.create(Dim, launch.args[at], index_constant(b, dim))
+        row_bytes = index_constant(b, load.y.type.shape[1] * 2)  # type: ignore[attr-defined]
+        size = b.create(Muli, rows, row_bytes)
+        total = size if total is None else b.create(Addi, total, size)
+    assert total is not None
+    one = index_constant(b, 1)
+    room = index_constant(b, GROUP_BYTES)
+    made: Value = b.create(
+        Maxsi, b.create(Floordivsi, room, b.create(Maxsi, total, one)), one
+    )
+    return made
+
+
+def streamed_loads(kernel: Func) -> list[Op]:
+    """Return one load for each stream of a kernel."""
+    found: dict[tuple[int, ...], Op] = {}
+    for op in kernel.walk():
+        if STREAM in op.attributes:
+            stage, number, _ = op.attributes[STREAM]  # type: ignore[misc]
+            found.setdefault((stage, number), op)
+    return list(found.values())
+
+
+def is_store(op: Op) -> bool:
+    """Return whether an op stores a tile."""
+    return isinstance(op, StoreTile)

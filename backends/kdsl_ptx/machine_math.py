@@ -1,0 +1,75 @@
+"""Choose approximate instructions where a kernel allows them, and formulae where there is none.
+
+An op with the fast-math flag ``afn`` may be as inaccurate as the machine's own instruction. Without
+it, functions are written with kdsl's polynomials (``kdsl.dialects.polynomials``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from kdsl.dialects import arith, math
+from kdsl.ir.builder import Builder
+from kdsl.ir.core import Module, Op, Value
+from kdsl.ir.types import F32, F64, MemRefType, element_type
+from kdsl.passes.manager import Pass
+from kdsl.target.target import Target
+from kdsl_ptx.dialect import machine
+from kdsl_ptx.emit.floats import APPROXIMATES, flags
+
+DIRECT: dict[type[Op], str] = {
+    math.Log2: "log2", math.Tanh: "tanh", math.Sin: "sin", math.Cos: "cos", math.Rsqrt: "rsqrt",
+}  # fmt: skip
+LOG2_E, LN_2 = 1.4426950408889634, 0.6931471805599453
+
+
+@dataclass(frozen=True)
+class MachineMath(Pass):
+    """Replace functions that kernels mark ``afn`` by approximate instructions."""
+
+    name: ClassVar[str] = "machine-math"
+
+    def run(self, module: Module, target: Target) -> bool:
+        changed = False
+        for function in module.functions:
+            if "kdsl.kernel" not in function.attributes:
+                continue
+            for op in list(function.walk()):
+                made = _replacement(op)
+                if made is not None:
+                    op.replace_by(made)
+                    changed = True
+        return changed
+
+
+def _replacement(op: Any) -> Value | None:
+    if not isinstance(op, math.Unary) or isinstance(op.x.type, MemRefType):
+        return None
+    element = element_type(op.x.type)
+    if element is F64 and isinstance(op, math.Exp2):
+        made = op.decompose(Builder.before(op))
+        assert isinstance(made, Value)
+        return made
+    if element is not F32 or not flags(op) & APPROXIMATES:
+        return None
+    b = Builder.before(op)
+    if isinstance(op, math.Exp):
+        return _approximate(b, _times(b, op.x, LOG2_E, op), "exp2")
+    if isinstance(op, math.Log):
+        return _times(b, _approximate(b, op.x, "log2"), LN_2, op)
+    function = DIRECT.get(type(op))
+    return None if function is None else _approximate(b, op.x, function)
+
+
+def _approximate(b: Builder, x: Value, function: str) -> Value:
+    made = b.create(machine.Approximate, x, function=function)
+    assert isinstance(made, Value)
+    return made
+
+
+def _times(b: Builder, x: Value, by: float, op: Any) -> Value:
+    factor = arith.constant(b, by, x.type)
+    made = b.create(arith.Mulf, x, factor, fastmath=op.fastmath)
+    assert isinstance(made, Value)
+    return made

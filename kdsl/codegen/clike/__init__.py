@@ -1,0 +1,1 @@
+"""One generator for languages like C: a lane-level function becomes statements over scalars."""
