@@ -1,9 +1,10 @@
 """What a launch passes to a kernel: the agreement between the emitter and the host launcher.
 
 A memref argument becomes its address, then one 64-bit number for each extent and each stride (in
-elements) that its type leaves open; a plain ``memref<?xT>`` (a Ptr) is its address alone. A scalar is one parameter of its size (a bool a byte). A tensor
-map is 128 bytes by value. The last parameter is always the address of the status word, a 32-bit
-number into which a failing ``cf.assert`` stores 1.
+elements) that its type leaves open; a plain ``memref<?xT>`` (a Ptr) is its address alone. A scalar
+is one parameter of its size (a bool a byte). A tensor map is 128 bytes by value. The last parameter
+is always the address of the status word, a 32-bit number into which a failing ``cf.assert`` stores
+1.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def kernel_symbol(name: str) -> str:
 
 def tensor_maps(kernel: func.Func) -> frozenset[int]:
     """Return the numbers of the arguments that are tensor maps."""
-    return frozenset(int(n) for n in kernel.attributes.get(TENSOR_MAPS, ()))
+    attributes: Mapping[str, Any] = kernel.attributes
+    return frozenset(int(n) for n in attributes.get(TENSOR_MAPS, ()))
 
 
 def kernel_params(kernel: func.Func) -> list[Param]:

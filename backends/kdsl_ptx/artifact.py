@@ -1,7 +1,7 @@
-"""From emitted text to one object file of the host: the device image with its native launcher inside.
+"""From emitted text to one object file of the host: the device image and its native launcher.
 
-The emitted text is PTX; the launcher's LLVM IR rides along in its comments, so that the file is what
-an assembler takes and yet is all that a compilation needs from there on.
+The emitted text is PTX; the launcher's LLVM IR rides along in its comments, so that the file is
+what an assembler takes and yet is all that a compilation needs from there on.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from kdsl.errors import (
     GridLimitError,
     ImageRejectedError,
     KernelAssertError,
+    LaunchError,
     MappedAddressError,
     MappedExtentError,
     MappedStrideError,
@@ -42,7 +43,7 @@ OUT_OF_MEMORY = 2
 NO_BINARY, UNSUPPORTED_TEXT = 209, 222
 """Results of loading an image: none for this device; text of a newer version than the driver's."""
 WORKSPACE = "a workspace"
-MAP_ERRORS: dict[int, type[Exception]] = {
+MAP_ERRORS: dict[int, type[LaunchError]] = {
     MAP_ADDRESS: MappedAddressError, MAP_STRIDE: MappedStrideError, MAP_EXTENT: MappedExtentError,
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""What a launch needs of the driver, as LLVM IR text: linked into every built file with kernels for
-these devices, and once into the JIT engine.
+"""What a launch needs of the driver, as LLVM IR text.
 
-All driver functions are reached through a table of addresses, so the code links nothing: a built
+It is linked into every built file with kernels for these devices, and once into the JIT engine. All
+driver functions are reached through a table of addresses, so the code links nothing: a built
 file fills it by ``dlopen`` at its first launch, a process that compiles hands in its own.
 
 A status is 0, or a result of the driver (bits 0 to 11; from 1000 on, what is found here) with the
@@ -97,7 +97,7 @@ def driver_ir() -> str:
         "WORDS": PAGE_BYTES // WORD_BYTES,
         "COUNTER_MEMORY": COUNTERS * COUNTER_BYTES,
         "NAMES": _names(),
-        **{f"GRID_{axis}": GRID_TOO_LARGE | (i + 1) << DETAIL_SHIFT for i, axis in enumerate("XYZ")},
+        **{f"GRID_{x}": GRID_TOO_LARGE | (i + 1) << DETAIL_SHIFT for i, x in enumerate("XYZ")},
         **{name: number for name, number in globals().items() if _is_constant(name, number)},
         **{name: number for number, (name, _) in enumerate(FUNCTIONS)},
     }

@@ -1,7 +1,7 @@
 """Host entries as LLVM IR: grids, workspaces, tensor maps and launches, in native code.
 
-An entry is ``i32 kdsl_entry_<name>(ptr slots)``: the slots of its arguments, then the stream and the
-device's number. What it calls is ``driver.ll``; the image itself is put in by ``artifact``.
+An entry is ``i32 kdsl_entry_<name>(ptr slots)``: the slots of its arguments, then the stream and
+the device's number. What it calls is ``driver.ll``; the image itself is put in by ``artifact``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ IMAGE_SECTION = ".rodata.kdsl_image"
 lower = LoweringTable("the host launcher")
 lower.include(values.lower)
 control(lower)
-for kind in (memref.Dim, memref.Cast, kdsl.Address):
+# An argument that is left out is a buffer without elements on the stack.
+for kind in (memref.Dim, memref.Cast, memref.Alloca, kdsl.Address):
     lower(kind)(memory.lower._rows[kind])
 
 MAP_TYPES = {
@@ -113,12 +114,13 @@ def _descriptor(parts: Parts, symbol: str) -> str:
     n = len(found)
     names = ", ".join(f"ptr @kdsl.kernel{i}" for i in range(n))
     sizes = ", ".join(f"i32 {fact.shared}" for fact in found)
+    kind = f"{{ i64, ptr, ptr, ptr, ptr, [{MAX_DEVICES} x ptr] }}"
+    tables = "ptr @kdsl.image, ptr @kdsl.kernels, ptr @kdsl.shared, ptr null"
+    fields = f"{{ i64 {n}, {tables}, [{MAX_DEVICES} x ptr] zeroinitializer }}"
     lines += [
         f"@kdsl.kernels = internal constant [{n} x ptr] [{names}]",
         f"@kdsl.shared = internal constant [{n} x i32] [{sizes}]",
-        f'@"{symbol}" = hidden global {{ i64, ptr, ptr, ptr, ptr, [{MAX_DEVICES} x ptr] }} '
-        f"{{ i64 {n}, ptr @kdsl.image, ptr @kdsl.kernels, ptr @kdsl.shared, ptr null, "
-        f"[{MAX_DEVICES} x ptr] zeroinitializer }}, align 64",
+        f'@"{symbol}" = hidden global {kind} {fields}, align 64',
     ]
     return "\n".join(lines)
 

@@ -97,7 +97,7 @@ class MappedAddressError(LaunchError):
     message = "{kernel}: {name!r} must begin at a multiple of 16 bytes for bulk copies"
     hint = "pass {name}.clone(), or a slice that begins at a multiple of 16 bytes"
     explanation = """
-        Bulk copies read whole rows of a tensor; hardware wants their addresses in units of 16 bytes.
+        Bulk copies read whole rows of a tensor; hardware wants addresses in units of 16 bytes.
     """
 
 

@@ -133,9 +133,9 @@ class DeviceError(LaunchError):
     message = "{kernel}: {name!r} is on {got}, the kernel runs on {wanted}"
     hint = "move it first, for example x.cpu(), or x.to(y.device)"
     explanation = """
-        kdsl never copies between devices by itself. A kernel runs where its arrays are: NumPy arrays
-        and CPU tensors on the CPU, tensors of a device on that device, all on one. KDSL_TARGET, when
-        it is set, decides instead, and arrays must be where that target works.
+        kdsl never copies between devices by itself. A kernel runs where its arrays are: NumPy
+        arrays and CPU tensors on the CPU, tensors of a device on that device, all on one.
+        KDSL_TARGET, when it is set, decides instead, and arrays must be where that target works.
     """
 
 

@@ -26,7 +26,7 @@ class DeviceRuntime(Protocol):
         """Return the handle of a stream object, None for what is none."""
 
     def failure(self, kernel: str, status: int, signature: Signature, leading: int) -> Exception:
-        """Return the error of a nonzero status; ``leading`` grid sizes came before the arguments."""
+        """Return the error of a nonzero status; ``leading`` grid sizes precede the arguments."""
 
     def synchronize(self) -> None:
         """Wait until all launches are done. Raises what they failed with."""
@@ -58,8 +58,8 @@ def queue_handle(runtime: DeviceRuntime | None, kernel: str, stream: Any) -> int
 def synchronize() -> None:
     """Wait for every launch of this process; raise what they failed with, failed asserts too.
 
-    Launches on devices are asynchronous, as torch's are. A failed ``assert`` of a kernel is reported
-    here, or by the kernel's next call.
+    Launches on devices are asynchronous, as torch's are. A failed ``assert`` of a kernel is
+    reported here, or by the kernel's next call.
     """
     for name in backend_names():
         try:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kdsl.dialects import cf, kdsl, memref
+from kdsl.errors import InternalError
 from kdsl.ir.core import Block, Module, Op
 from kdsl.ir.interpreter import Frame, Step
 from kdsl.ir.types import DYNAMIC, I1, MemRefType, ScalarType, Type, element_type
@@ -78,6 +79,7 @@ class _HostFrame(Frame):
         self.rows: dict[type[Op], Callable[[Any], Callable[..., Any]]] = {
             kdsl.Launch: self._launch,
             memref.Alloc: self._alloc,
+            memref.Alloca: self._absent,
             memref.Dealloc: self._dealloc,
             memref.Dim: self._dim,
             memref.Cast: self._cast,
@@ -126,6 +128,15 @@ class _HostFrame(Frame):
             return made
 
         return run
+
+    @staticmethod
+    def _absent(op: memref.Alloca) -> Callable[..., Any]:
+        """An entry makes such a buffer for a tensor that is left out: no elements, address 0."""
+        t = op.memref_type
+        if t.size:
+            raise InternalError(what=f"an entry makes {t} on its stack")
+        made = Memory(t.element, t.shape, t.element_strides)
+        return lambda: made
 
     def _dealloc(self, op: memref.Dealloc) -> Callable[..., Any]:
         del op

@@ -151,8 +151,8 @@ class Prepared:
             if stream is None:
                 current = self.queue(arrays)
                 assert current is not None
-                handle = current(device.index)
-            words += [handle, device.index]
+                handle = current(device.number)
+            words += [handle, device.number]
 
 
 class Bound:
@@ -440,7 +440,7 @@ class Launcher:
 
 
 def _pack(pack: Pack, values: tuple[Any, ...]) -> array[int] | None:
-    """Pack the quick way; numbers without a place in their dtype, and other ranks, go the slow way."""
+    """Pack the quick way; what has no place in its dtype, or another rank, goes the slow way."""
     try:
         return pack(*values)
     except (OverflowError, ZeroDivisionError, ValueError):

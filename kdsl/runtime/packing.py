@@ -85,7 +85,7 @@ def packer(
         known = NAME.sub(lambda m: text.dims.get(m[0], m[0]), relation.text)
         text.refuse(f"not ({known})")
     if isinstance(device, Device):
-        text.words += [f"queue({device.index})", str(device.index)]
+        text.words += [f"queue({device.number})", str(device.number)]
     names = ", ".join([*head, *(f"a{i}" for i in range(len(signature.args)))])
     body = "\n    ".join([*text.lines, f"return array('q', ({', '.join(text.words)},))"])
     known_names = {"array": array, "ndarray": np.ndarray, "at": _INTEGER_AT, "queue": queue}
@@ -151,7 +151,7 @@ class _Text:
         self.scope[f"c{i}"], self.scope[f"t{i}"] = type(like), like.dtype
         self.refuse(f"{name}.__class__ is not c{i} or {name}.dtype is not t{i}")
         if isinstance(self.device, Device):
-            self.refuse(f"{name}.get_device() != {self.device.index}")
+            self.refuse(f"{name}.get_device() != {self.device.number}")
         else:
             self.refuse(f"not {name}.is_cpu")
         self.lines.append(f"p{i} = {name}.data_ptr()")

@@ -33,11 +33,11 @@ class Device(NamedTuple):
     """Memory that the CPU does not read: DLPack's number of its kind, and which one it is."""
 
     kind: int
-    index: int
+    number: int
 
     def __str__(self) -> str:
         kind = DEVICE_NAMES.get(self.kind, f"device type {self.kind}")
-        return f"{kind} (number {self.index})"
+        return f"{kind} (number {self.number})"
 
 
 class View:

@@ -242,6 +242,11 @@ def _count_trailing(x: Any) -> Any:
     return np.array(found, np.int64).astype(I32).view(U32)
 
 
+def _sign_bits(x: Any) -> Any:
+    signed = x.view(I32 if x.dtype == U32 else I64)
+    return _count_leading(np.where(signed < 0, ~x, x))
+
+
 def _ones(x: Any) -> Any:
     return np.array([int(v).bit_count() for v in x], U32)
 
@@ -294,6 +299,8 @@ _ARITHMETIC: dict[str, tuple[Callable[..., Any], bool, str, int]] = {
     "s_min_u32": (np.minimum, False, "", 2),
     "s_flbit_i32_b32": (_count_leading, False, "", 1),
     "s_clz_i32_u32": (_count_leading, False, "", 1),
+    "s_flbit_i32": (_sign_bits, False, "", 1),
+    "s_cls_i32": (_sign_bits, False, "", 1),
     "s_ff1_i32_b32": (_count_trailing, False, "", 1),
     "s_ctz_i32_b32": (_count_trailing, False, "", 1),
     "s_bcnt1_i32_b32": (_ones, False, "nonzero", 1),
@@ -333,6 +340,7 @@ ROWS["s_ashr_i64"] = _mixed(
 )
 ROWS["s_bcnt1_i32_b64"] = _mixed(_ones, "w", result=False)
 ROWS["s_flbit_i32_b64"] = ROWS["s_clz_i32_u64"] = _mixed(_count_leading, "w", result=False)
+ROWS["s_flbit_i32_i64"] = ROWS["s_cls_i32_i64"] = _mixed(_sign_bits, "w", result=False)
 ROWS["s_ff1_i32_b64"] = ROWS["s_ctz_i32_b64"] = _mixed(_count_trailing, "w", result=False)
 
 

@@ -14,10 +14,6 @@ import time
 import traceback
 
 import torch
-from kdsl_cpu.backend import BACKEND as CPU
-from kdsl_ptx import driver as drivers
-from kdsl_ptx.backend import BACKEND as PTX
-from kdsl_ptx.devices import DEVICES
 
 from kdsl.codegen.registry import register
 from kdsl.errors import (
@@ -29,6 +25,10 @@ from kdsl.errors import (
     MappedStrideError,
     OutOfMemoryError,
 )
+from kdsl_cpu.backend import BACKEND as CPU
+from kdsl_ptx import driver as drivers
+from kdsl_ptx.backend import BACKEND as PTX
+from kdsl_ptx.devices import DEVICES
 from tests.backends.ptx import typed_kernels as typed
 from tests.backends.ptx.typed_kernels import launcher
 

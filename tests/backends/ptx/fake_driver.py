@@ -4,6 +4,7 @@
 memory, but for what the host itself reads.
 """
 
+# ruff: noqa: N802 - the driver names its functions like this
 from __future__ import annotations
 
 import ctypes
@@ -181,7 +182,19 @@ class FakeDriver:
         return 1
 
     def cuTensorMapEncodeTiled(
-        self, out, kind, rank, address, dims, strides, box, ones, interleave, swizzle, promotion, oob
+        self,
+        out,
+        kind,
+        rank,
+        address,
+        dims,
+        strides,
+        box,
+        ones,
+        interleave,
+        swizzle,
+        promotion,
+        oob,
     ):
         assert out % 64 == 0
         self.maps.append({

@@ -7,8 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from kdsl_ptx import driver as drivers
-from kdsl_ptx.devices import DEVICES, LOADED
 
 from kdsl.errors import (
     ArgumentDtypeError,
@@ -18,6 +16,8 @@ from kdsl.errors import (
     MappedAddressError,
 )
 from kdsl.runtime.views import HOST, Device, view_of
+from kdsl_ptx import driver as drivers
+from kdsl_ptx.devices import DEVICES, LOADED
 from tests.backends.ptx import typed_kernels as typed
 from tests.backends.ptx.device_arrays import BF16, I32, DlpackArray, InterfaceArray, Tensor
 from tests.backends.ptx.fake_driver import FakeDriver

@@ -7,10 +7,6 @@ import struct
 from array import array
 
 import pytest
-from kdsl_ptx import abi, artifact, runtime
-from kdsl_ptx import driver as drivers
-from kdsl_ptx.devices import DEVICES, LOADED
-from kdsl_ptx.driver_ir import COUNTER_BYTES, COUNTERS, MAX_DEVICES, failure_of
 
 from kdsl.errors import (
     DeviceFailedError,
@@ -25,6 +21,10 @@ from kdsl.ir.parser import parse
 from kdsl.runtime.launcher import Prepared, Traced
 from kdsl.settings import settings
 from kdsl.target.target import Target
+from kdsl_ptx import abi, artifact, runtime
+from kdsl_ptx import driver as drivers
+from kdsl_ptx.devices import DEVICES, LOADED
+from kdsl_ptx.driver_ir import COUNTER_BYTES, COUNTERS, MAX_DEVICES, failure_of
 from tests.backends.ptx import typed_kernels as typed
 from tests.backends.ptx.fake_driver import CONTEXT, FakeDriver
 
@@ -258,7 +258,12 @@ def test_a_second_kernel_may_begin_early_and_the_workspace_lives_on_the_stream()
     with fourfold() as ready:
         assert ready.run(0x100, 0x300, 1000) == 0
         names = [n for n in ready.fake.names if n not in LOAD and not n.startswith("cuCtx")]
-        assert names == ["cuMemAllocAsync", "cuLaunchKernelEx", "cuLaunchKernelEx", "cuMemFreeAsync"]
+        assert names == [
+            "cuMemAllocAsync",
+            "cuLaunchKernelEx",
+            "cuLaunchKernelEx",
+            "cuMemFreeAsync",
+        ]
         ((_, size, stream),) = ready.fake.named("cuMemAllocAsync")
         ((freed, freed_on),) = ready.fake.named("cuMemFreeAsync")
         assert (size, stream, freed_on) == (4000, STREAM, STREAM)

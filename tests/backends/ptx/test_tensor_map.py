@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 
 import pytest
-from kdsl_ptx import host_entry
 
 from kdsl.errors import (
     CannotLowerError,
@@ -16,6 +15,7 @@ from kdsl.errors import (
     OldDriverError,
 )
 from kdsl.ir.parser import parse
+from kdsl_ptx import host_entry
 from tests.backends.ptx import typed_kernels as typed
 from tests.backends.ptx.test_runtime import Ready
 

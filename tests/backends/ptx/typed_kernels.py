@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import kdsl_ptx.dialect.tile  # noqa: F401 - the parser knows its ops from here on
-from kdsl_ptx import abi, artifact, host_entry, runtime
-from kdsl_ptx.devices import DEVICES
-
 import kdsl.dialects.all  # noqa: F401 - likewise
+import kdsl_ptx.dialect.tile  # noqa: F401 - the parser knows its ops from here on
 from kdsl.codegen.backend import Source
 from kdsl.ir.parser import parse
 from kdsl.ir.signature import Arg, Signature
 from kdsl.passes.legalize import Legalize
 from kdsl.runtime.launcher import Code, Launcher, Traced
 from kdsl.target.target import Target
+from kdsl_ptx import abi, artifact, host_entry, runtime
+from kdsl_ptx.devices import DEVICES
 
 HEAD = ".version 8.0\n.target sm_90\n.address_size 64\n"
 INDEX = """
@@ -148,7 +147,8 @@ COUNT_IR = module(
         "tickets",
         {"o": I},
         '\n  %c = "ptx.counter"() : () -> i64'
-        '\n  %s = "ptx.sm_count"() : () -> index' + launch("count", ("s", "c1", "c1"), {"c": "i64", "o": I}),
+        '\n  %s = "ptx.sm_count"() : () -> index'
+        + launch("count", ("s", "c1", "c1"), {"c": "i64", "o": I}),
         "kdsl.entry",
     ),
 )

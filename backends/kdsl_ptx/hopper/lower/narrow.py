@@ -1,7 +1,9 @@
-"""Loops of roles count in 32 bits, and records go around in words.
+"""Roles count in 32 bits, and records go around in words.
 
 The uniform datapath, which keeps ring states and descriptors out of the lanes' registers, has 32
-bits. Coordinates of bulk copies have as many, so blocks of what they copy are counted in them, too.
+bits, and the producer's and scheduler's few registers do not hold 64-bit divisions. What these two
+compute are numbers of tiles and coordinates of bulk copies, which have 32 bits in any case: extents
+and grids are checked to be below 2^31 where tensor maps are made.
 """
 
 from __future__ import annotations
@@ -13,15 +15,38 @@ from kdsl.ir.types import I32, INDEX
 from kdsl_ptx.dialect import tile
 
 STREAMS = (tile.RingLoad, tile.RingWait)
+ARITHMETIC = (
+    arith.Addi, arith.Subi, arith.Muli, arith.Minsi, arith.Maxsi, arith.Minui, arith.Maxui,
+    arith.Divsi, arith.Divui, arith.Floordivsi, arith.Ceildivsi, arith.Remsi, arith.Remui,
+    arith.Cmpi, arith.Select,
+)  # fmt: skip
 
 
 def narrow_roles(roles: tile.Roles) -> None:
     """Narrow the loops over streamed blocks and what the tile loops carry."""
+    for role in (roles.producer, roles.scheduler):
+        for op in role:
+            for each in list(op.walk()):
+                _narrow_arithmetic(each)
     for op in list(roles.walk()):
         if isinstance(op, scf.For) and op.lower.type is INDEX and streams(op):
             _narrow_loop(op)
         elif isinstance(op, scf.While):
             _narrow_while(op)
+
+
+def _narrow_arithmetic(op: Op) -> None:
+    """Compute on words what is computed on indices."""
+    if not isinstance(op, ARITHMETIC) or all(v.type is not INDEX for v in op.operands):
+        return
+    b = Builder.before(op)
+    words = [_word(b, v) if v.type is INDEX else v for v in op.operands]
+    wide = op.results[0].type is INDEX
+    made = type(op)(words, [I32 if wide else op.results[0].type], dict(op.attributes), [], op.loc)
+    found: Value = b.insert(made).results[0]
+    if wide:
+        found = b.add(arith.IndexCast, found, types=[INDEX]).result
+    op.replace_by(found)
 
 
 def streams(op: Op) -> bool:
