@@ -9,11 +9,11 @@ from typing import Any
 from kdsl.codegen.backend import HOST_MEMORY, Artifact
 from kdsl.codegen.registry import backend_named, resolve_target
 from kdsl.compiler import Compiled, compile_module, target_of
-from kdsl.errors import BadSpecError, DeviceError, KdslError, MissingConstError
-from kdsl.ir.signature import Signature
+from kdsl.errors import BadSpecError, DeviceError, KdslError, NoOutputError
+from kdsl.ir.signature import TENSOR, Signature
 from kdsl.language.dims import Dim, DimExpr
 from kdsl.language.kernel import Kernel, exports
-from kdsl.language.params import NO_DEFAULT
+from kdsl.language.params import NO_DEFAULT, Param
 from kdsl.language.spec import SpecValue, combinations, is_given, parse_spec, spec_text
 from kdsl.language.specialize import (
     GRID_ARGS,
@@ -22,8 +22,10 @@ from kdsl.language.specialize import (
     TracedModule,
     specialization_for,
 )
+from kdsl.language.types import DTypeVar
 from kdsl.runtime.devices import backend_of_memory
 from kdsl.runtime.launcher import Bound, Code, Launcher, Request, Traced, grid_sizes
+from kdsl.runtime.outputs import extents
 from kdsl.runtime.views import HOST, Device, View
 from kdsl.settings import settings
 from kdsl.target.target import Target
@@ -56,9 +58,43 @@ class _Launchable:
 
     def output_layout(
         self, name: str, views: Mapping[str, View | None]
-    ) -> tuple[tuple[int, ...], Any]:
-        """Raise: kernels of the language write to arguments only."""
-        raise MissingConstError(kernel=self.name, name=name)
+    ) -> tuple[Sequence[int], str]:
+        """Return shape and dtype of a tensor that is only written. Raises NoOutputError."""
+        shapes = {n: v.shape for n, v in views.items() if v is not None}
+        dtypes = {n: v.dtype for n, v in views.items() if v is not None}
+        return layout_of(self.kernel, name, shapes, dtypes)
+
+
+def layout_of(
+    kernel: Kernel, name: str, shapes: Mapping[str, Sequence[Any]], dtypes: Mapping[str, str]
+) -> tuple[list[Any], str]:
+    """Return extents and dtype name of an argument from what the others have.
+
+    Raises NoOutputError.
+    """
+    wanted = next(p for p in kernel.params.args if p.name == name)
+    known: dict[str, Any] = {}
+    kinds: dict[str, str] = {}
+    for p in kernel.params.args:
+        for dim, extent in zip(p.dims, shapes.get(p.name, ()), strict=False):
+            if isinstance(dim, Dim):
+                known.setdefault(dim.name, extent)
+        if p.name in dtypes and isinstance(p.dtype, DTypeVar):
+            kinds.setdefault(p.dtype.name, dtypes[p.name])
+    found = extents(kernel.name, name, wanted.dims, known)
+    if isinstance(wanted.dtype, DTypeVar):
+        if wanted.dtype.name not in kinds:
+            why = f"no other argument has the dtype {wanted.dtype.name}"
+            raise NoOutputError(kernel=kernel.name, name=name, why=why)
+        return found, kinds[wanted.dtype.name]
+    assert wanted.dtype is not None
+    return found, wanted.dtype.name
+
+
+def _is_output(p: Param) -> bool:
+    """Return whether a call may leave a tensor out, because it is only written."""
+    plain = not p.optional and p.default is NO_DEFAULT
+    return p.kind == TENSOR and p.access == "wo" and plain
 
 
 def _launchable(kernel: Kernel, gridded: bool) -> _Launchable:
@@ -80,6 +116,7 @@ def _launchable(kernel: Kernel, gridded: bool) -> _Launchable:
         defaults,
         dict.fromkeys(params.consts, LEFT_OUT),
         fixed,
+        tuple(p.name for p in params.args if _is_output(p)),
     )
 
 

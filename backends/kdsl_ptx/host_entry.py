@@ -308,6 +308,15 @@ def _row_major(w: Host, sizes: list[Any], t: MemRefType) -> list[Any]:
     return list(reversed(strides))
 
 
+@lower(memref.Alloca)
+def absent(op: memref.Alloca, w: Host) -> None:
+    """Stand for a tensor that is left out: no elements, address 0."""
+    t = op.memref_type
+    if not t.is_static or t.size:
+        raise lower.refuse(op, "the host's stack cannot be read by a device")
+    w.buffers[op.y] = Buffer("null", list(t.shape), list(t.element_strides))
+
+
 @lower(memref.Dealloc)
 def dealloc(op: memref.Dealloc, w: Host) -> None:
     base = w.buffers[op.source].base
@@ -360,18 +369,24 @@ def _map_axes(op: tile.TensorMap, w: Host, buffer: Buffer) -> list[str | int]:
     """Return the map's extents, innermost first, then the byte strides of all but the first."""
     r, c = op.dims
     item = item_bytes(op.source.type.element)
-    rows = buffer.sizes[r]
-    if op.rows:
-        stop = w.let(f"call i64 @llvm.smax.i64(i64 {w.names[op.rows[0]]}, i64 0)")
-        rows = w.let(f"call i64 @llvm.smin.i64(i64 {stop}, i64 {rows})")
+    rows, columns = (
+        _stopped(w, buffer.sizes[axis], op.rows[i : i + 1]) for i, axis in enumerate((r, c))
+    )
     others = _other_axes(op)
     strides = [_bytes(w, buffer.strides[axis], item) for axis in (r, *others)]
-    columns = buffer.sizes[c]
     if not op.split:
         return [columns, rows, *(buffer.sizes[axis] for axis in others), *strides]
     panels = int(columns) // tile.PANEL
     extents = [tile.PANEL, rows, panels, *(buffer.sizes[axis] for axis in others)]
     return [*extents, strides[0], tile.PANEL * item, *strides[1:]]
+
+
+def _stopped(w: Host, size: str | int, stops: Sequence[Value]) -> str | int:
+    """Return a buffer's size, or a stop before it."""
+    if not stops:
+        return size
+    stop = w.let(f"call i64 @llvm.smax.i64(i64 {w.names[stops[0]]}, i64 0)")
+    return w.let(f"call i64 @llvm.smin.i64(i64 {stop}, i64 {size})")
 
 
 def _bytes(w: Host, stride: str | int, item: int) -> str | int:

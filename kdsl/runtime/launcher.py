@@ -21,6 +21,7 @@ from kdsl.errors import (
 )
 from kdsl.ir.core import Module
 from kdsl.ir.signature import Signature
+from kdsl.runtime import outputs
 from kdsl.runtime.checks import Checked
 from kdsl.runtime.devices import DeviceRuntime, queue_handle
 from kdsl.runtime.packing import CurrentQueue, Pack, packer
@@ -95,8 +96,8 @@ class Launchable(Protocol):
 
     def output_layout(
         self, name: str, views: Mapping[str, View | None]
-    ) -> tuple[tuple[int, ...], Any]:
-        """Return shape and NumPy dtype of an output that is allocated here."""
+    ) -> tuple[Sequence[int], str]:
+        """Return shape and dtype name of an output that is allocated here."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +320,7 @@ class Launcher:
             raise self._count_error(args, kwargs)
         if MISSING in consts:
             raise self._count_error(args, kwargs)
-        if kernel.outputs:
+        if any(value is MISSING for value in values):
             made = self._allocate(values)
         return values, consts, made
 
@@ -332,8 +333,6 @@ class Launcher:
 
     def _allocate(self, values: list[Any]) -> list[Any]:
         """Make the outputs that were left out; their dims are known from the other arguments."""
-        import numpy as np
-
         kernel = self.kernel
         made: list[Any] = []
         views = {
@@ -341,10 +340,11 @@ class Launcher:
             for n, v in zip(kernel.parameters, values, strict=True)
             if v is not MISSING
         }
+        like = next((view for view in views.values() if view is not None), None)
         for at, (name, value) in enumerate(zip(kernel.parameters, values, strict=True)):
             if value is MISSING:
                 shape, dtype = kernel.output_layout(name, views)
-                values[at] = np.empty(shape, dtype)
+                values[at] = outputs.make(kernel.name, name, shape, dtype, like)
                 made.append(values[at])
         return made
 

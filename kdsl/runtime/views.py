@@ -141,6 +141,9 @@ _TORCH = {
     "torch.float8_e5m2": "f8e5m2",
 }  # fmt: skip
 
+TORCH_NAMES = {name: text.partition(".")[2] for text, name in _TORCH.items()}
+"""dtype names -> torch's."""
+
 
 # ---------------------------------------------------------------------------------------- DLPack
 

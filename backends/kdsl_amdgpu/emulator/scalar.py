@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kdsl_amdgpu.emulator import arithmetic as do
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.state import (
     EXEC, F32, HALF, I32, I64, LOW, NULL, U32, U64, Array, Waves, number, scalar_pair,
@@ -365,9 +366,19 @@ def _chooses(greater: bool) -> Maker:
 ROWS["s_max_i32"] = _chooses(greater=True)
 ROWS["s_min_i32"] = _chooses(greater=False)
 
+def _either_nan(a: Any, b: Any) -> Any:
+    return np.isnan(a) | np.isnan(b)
+
+
 COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "eq": np.equal, "lg": np.not_equal, "ne": np.not_equal, "gt": np.greater,
     "ge": np.greater_equal, "lt": np.less, "le": np.less_equal,
+}  # fmt: skip
+FLOAT_COMPARE: dict[str, Callable[[Any, Any], Any]] = COMPARE | {
+    "lg": lambda a, b: (a < b) | (a > b), "o": lambda a, b: ~_either_nan(a, b),
+    "u": _either_nan, "neq": np.not_equal, "nlg": lambda a, b: ~((a < b) | (a > b)),
+    "nge": lambda a, b: ~(a >= b), "ngt": lambda a, b: ~(a > b),
+    "nle": lambda a, b: ~(a <= b), "nlt": lambda a, b: ~(a < b),
 }  # fmt: skip
 
 
@@ -387,8 +398,10 @@ def _compare(function: Callable[[Any, Any], Any], kind: str) -> Maker:
 
 
 for _word, _function in COMPARE.items():
-    for _kind in ("u32", "i32", "u64", "f32"):
+    for _kind in ("u32", "i32", "u64"):
         ROWS[f"s_cmp_{_word}_{_kind}"] = _compare(_function, _kind)
+for _word, _function in FLOAT_COMPARE.items():
+    ROWS[f"s_cmp_{_word}_f32"] = _compare(_function, "f32")
 
 
 def _select(wide: bool) -> Maker:
@@ -500,6 +513,8 @@ def _float(function: Callable[..., Any], count: int) -> Maker:
     def make(ins: Instruction) -> Step:
         out = write32(ins.operands[0])
         sources = [read32(text) for text in ins.operands[1 : 1 + count]]
+        if len(ins.operands) != 1 + count or ins.modifiers or ins.flags:
+            raise unknown(ins)
 
         def step(w: Waves) -> None:
             out(w, function(*[s(w).view(F32) for s in sources]).astype(F32).view(U32))
@@ -542,9 +557,3 @@ def _to_float(view: Any) -> Maker:
 
 
 ROWS["s_cvt_f32_i32"], ROWS["s_cvt_f32_u32"] = _to_float(I32), _to_float(U32)
-
-
-def refuse_negated(ins: Instruction) -> None:
-    """Raise for operand modifiers, which the scalar unit does not have."""
-    if any("|" in text for text in ins.operands):
-        raise unknown(ins)

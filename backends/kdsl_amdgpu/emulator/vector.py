@@ -10,7 +10,7 @@ import numpy as np
 from kdsl_amdgpu.emulator import arithmetic as do
 from kdsl_amdgpu.emulator.crosslane import dpp_mover, sdwa_reader, sdwa_writer
 from kdsl_amdgpu.emulator.program import Instruction
-from kdsl_amdgpu.emulator.scalar import COMPARE, Maker, Step
+from kdsl_amdgpu.emulator.scalar import COMPARE, FLOAT_COMPARE, Maker, Step
 from kdsl_amdgpu.emulator.state import (
     EXEC, F16, F32, F64, I16, I32, I64, NULL, U16, U32, U64, VCC, Read, Waves, number,
     reader, scalar_register, unknown, vector_register,
@@ -448,18 +448,6 @@ def _choose_half(ins: Instruction) -> Step:
 
 
 ROWS["v_cndmask_b16"] = _choose_half
-
-
-def _either_nan(a: Any, b: Any) -> Any:
-    return np.isnan(a) | np.isnan(b)
-
-
-FLOAT_COMPARE: dict[str, Function] = COMPARE | {
-    "lg": lambda a, b: (a < b) | (a > b), "o": lambda a, b: ~_either_nan(a, b),
-    "u": _either_nan, "neq": np.not_equal, "nlg": lambda a, b: ~((a < b) | (a > b)),
-    "nge": lambda a, b: ~(a >= b), "ngt": lambda a, b: ~(a > b),
-    "nle": lambda a, b: ~(a <= b), "nlt": lambda a, b: ~(a < b),
-}  # fmt: skip
 
 
 def _compare(function: Function, kind: str, narrows: bool) -> Maker:

@@ -86,8 +86,9 @@ class TensorMap(Op, name="ptx.tensor_map", traits=(Pure,)):
     """The address of the descriptor for bulk copies of boxes of ``source``.
 
     ``dims`` = [r, c]: the dimensions that a tile's rows and columns run along; c is the last and
-    contiguous one. ``box`` = [rows, cols] of one copy. ``rows`` (none or one) is a stop along r:
-    rows from min(stop, size) on read as zero and are not written.
+    contiguous one. ``box`` = [rows, cols] of one copy. ``rows`` holds a stop along r, and one along c
+    (a map that is not split), or is empty: from min(stop, size) on, elements read as zero and are
+    not written.
 
     The map's dimensions, innermost first, all other dimensions of ``source`` from last to first:
     with ``split``: (64, size r, size c / 64, others...), a copy's box is (64, rows, cols / 64, 1...);
@@ -112,7 +113,8 @@ class TensorMap(Op, name="ptx.tensor_map", traits=(Pure,)):
     def verify(self) -> None:
         rank, (r, c) = self.source.type.rank, self.dims
         rules.require(self, c == rank - 1 and 0 <= r < c, f"dims {self.dims} of {self.source.type}")
-        rules.require(self, len(self.rows) <= 1, "it takes one stop at most")
+        fits = len(self.rows) <= (1 if self.split else 2)
+        rules.require(self, fits, f"{len(self.rows)} stops")
         rules.require(self, 0 < self.box[0] <= 256, f"a box has 1 to 256 rows, not {self.box[0]}")
         size = self.source.type.shape[c]
         fits = not self.split or (size > 0 and size % PANEL == 0 and self.box[1] % PANEL == 0)

@@ -250,6 +250,10 @@ def _multiply(a: Range, b: Range) -> Range:
     return (min(products), max(products))
 
 
+def _divide_up(a: Range, b: Range) -> Range | None:
+    return (-(-a[0] // b[1]), -(-a[1] // b[0])) if a[0] >= 0 and b[0] > 0 else None
+
+
 def _divide(a: Range, b: Range) -> Range | None:
     return (a[0] // b[1], a[1] // b[0]) if a[0] >= 0 and b[0] > 0 else None
 
@@ -314,6 +318,7 @@ RANGE_RULES: dict[type[Op], Callable[[IntegerFacts, Any, int], Range | None]] = 
     arith.Divsi: _from_both(_divide),
     arith.Divui: _from_both(_divide),
     arith.Floordivsi: _from_both(_divide),
+    arith.Ceildivsi: _from_both(_divide_up),
     arith.Remsi: _from_both(_remainder),
     arith.Remui: _from_both(_remainder),
     arith.Shli: _from_both(_shift_left),

@@ -114,7 +114,32 @@ def _bits_binary(op: Any, w: Writer) -> None:
     w.bind(op.y, each(make, w.loose(op.lhs), w.loose(op.rhs)))
 
 
+POWER_WORDS: dict[type[Any], str] = {
+    arith.Divsi: "shr.u", arith.Divui: "shr.u", arith.Remsi: "and.b", arith.Remui: "and.b",
+}  # fmt: skip
+
+
+def _power_of_two(op: Any, w: Writer) -> tuple[str, int] | None:
+    """Return the instruction, and its operand, that divides a positive number by a power of 2."""
+    word, known = POWER_WORDS.get(type(op)), arith.constant_of(op.rhs)
+    if word is None or known is None or known <= 0 or int(known) & (int(known) - 1):
+        return None
+    top = w.facts.range(op.lhs)
+    if top is None or top[0] < 0:
+        return None
+    return word, int(known).bit_length() - 1 if word[0] == "s" else int(known) - 1
+
+
 def _index_binary(op: Any, w: Writer, word: str) -> None:
+    quick = _power_of_two(op, w)
+    if quick is not None:
+        start, by = quick
+        low = w.low(op.lhs)
+        if low is not None:
+            w.bind_low(op.y, each(lambda x: w.let("r", f"{start}32", x, by), low))
+        else:
+            w.bind(op.y, each(lambda x: w.let("d", f"{start}64", x, by), w.loose(op.lhs)))
+        return
     fits = w.facts.fits32(op.y)
     a, b = w.low(op.lhs), w.low(op.rhs)
     if fits and a is not None and b is not None:
@@ -125,6 +150,75 @@ def _index_binary(op: Any, w: Writer, word: str) -> None:
         return
     wide = each(lambda x, y: w.let("d", f"{word}64", x, y), w.loose(op.lhs), w.loose(op.rhs))
     w.bind(op.y, wide)
+
+
+@lower(arith.Floordivsi, arith.Ceildivsi)
+def rounded_quotient(op: Any, w: Writer) -> None:
+    """By a power of two: a shift; of numbers that are not negative: the truncated quotient."""
+    element = element_type(op.y.type)
+    if element.bits < 32:
+        raise lower.refuse(op, f"{element} is divided by a formula")
+    low = _low_operands(op, w) if element is INDEX else None
+    a, b = low or (w.loose(op.lhs), w.loose(op.rhs))
+    bits = 32 if low or element.bits == 32 else 64
+    make = _quotient(op, w, "r" if bits == 32 else "d", bits)
+    bind = w.bind_low if low else w.bind
+    bind(op.y, each(make, a, b))
+
+
+def _low_operands(op: Any, w: Writer) -> tuple[list[str], list[str]] | None:
+    if not w.facts.fits32(op.y):
+        return None
+    a, b = w.low(op.lhs), w.low(op.rhs)
+    if a is None or b is None:
+        return None
+    top = w.facts.range(op.lhs)
+    by = w.facts.range(op.rhs)
+    assert top is not None
+    assert by is not None
+    # Rounding up adds the divisor first; that must not wrap around.
+    return (a, b) if top[1] + by[1] < 1 << 31 else None
+
+
+def _quotient(op: Any, w: Writer, kind: str, bits: int) -> Maker:
+    up = isinstance(op, arith.Ceildivsi)
+    top, by = w.facts.range(op.lhs), w.facts.range(op.rhs)
+    positive = top is not None and by is not None and top[0] >= 0 and by[0] > 0
+    small = positive and top is not None and by is not None and top[1] + by[1] < 1 << (bits - 1)
+    known = arith.constant_of(op.rhs)
+    shifted = known is not None and known > 0 and int(known) & (int(known) - 1) == 0
+
+    def make(a: str, b: str) -> str:
+        if shifted:
+            count = int(known).bit_length() - 1
+            if not up:
+                return w.let(kind, f"shr.s{bits}", a, count)
+            if small:
+                more = w.let(kind, f"add.s{bits}", a, int(known) - 1)
+                return w.let(kind, f"shr.s{bits}", more, count)
+            negative = w.let(kind, f"neg.s{bits}", w.register(a, kind))
+            less = w.let(kind, f"shr.s{bits}", negative, count)
+            return w.let(kind, f"neg.s{bits}", less)
+        if small:
+            if up:
+                a = w.let(kind, f"add.s{bits}", a, w.let(kind, f"sub.s{bits}", b, 1))
+            return w.let(kind, f"div.u{bits}", a, b)
+        return _by_remainder(w, kind, bits, a, b, up)
+
+    return make
+
+
+def _by_remainder(w: Writer, kind: str, bits: int, a: str, b: str, up: bool) -> str:
+    """The truncated quotient, moved by one where the rest says so."""
+    whole = w.let(kind, f"div.s{bits}", a, b)
+    back = w.let(kind, f"mul.lo.s{bits}", whole, b)
+    rest = w.let(kind, f"sub.s{bits}", a, back)
+    inexact = w.let("p", f"setp.ne.s{bits}", rest, 0)
+    signs = w.let(kind, f"xor.b{bits}", rest, b)
+    side = w.let("p", f"setp.{'ge' if up else 'lt'}.s{bits}", signs, 0)
+    moves = w.let("p", "and.pred", inexact, side)
+    moved = w.let(kind, f"{'add' if up else 'sub'}.s{bits}", whole, 1)
+    return w.let(kind, SELECTS[kind], moved, whole, moves)
 
 
 @lower(*SHIFTS)
@@ -354,6 +448,8 @@ def _from_index(op: Any, w: Writer, wanted: ScalarType) -> None:
         w.bind(op.y, w.loose(op.x))
     elif low is not None and wanted.bits == 32:
         w.bind(op.y, low)
+    elif wanted.bits == 32 and count_of(op.y.type) == 1:
+        w.bind(op.y, [w.low_bits(op.x)])
     else:
         w.bind(op.y, each(lambda t: truncate_text(w, t, INDEX, wanted), w.loose(op.x)))
 

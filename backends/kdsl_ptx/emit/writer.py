@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from kdsl.dialects import arith
 from kdsl.ir.core import Op, Value
 from kdsl.ir.types import F32, F64, I1, INDEX, MemRefType, ScalarType, Type, VectorType
 from kdsl.ir.types import element_type as element_type
@@ -29,6 +30,11 @@ CLASS_OF_BITS = {1: "p", 8: "h", 16: "h", 32: "r", 64: "d"}
 DECLARED = {"p": ".pred", "h": ".b16", "r": ".b32", "d": ".b64"}
 WORD_BITS = 32
 TRUE, FALSE = "true", "false"
+WRAPPING: dict[type[Op], str] = {
+    arith.Addi: "add.s32", arith.Subi: "sub.s32", arith.Muli: "mul.lo.s32",
+}  # fmt: skip
+"""Index ops whose low bits depend on their operands' low bits alone."""
+DEEPEST = 8
 
 
 @dataclass(slots=True)
@@ -272,11 +278,19 @@ class Writer:
             return str(number - (1 << 32) if number >> 31 else number)
         return self.let("r", "cvt.u32.u64", text)
 
-    def low_bits(self, value: Value) -> str:
-        """Return the low 32 bits of an index scalar, which may be larger."""
+    def low_bits(self, value: Value, depth: int = 0) -> str:
+        """Return the low 32 bits of an index scalar, which may be larger.
+
+        Sums and products are worked out in 32 bits from their operands' low bits.
+        """
         known = self.low_of.get(value)
         if known is not None:
             return known[0]
+        word = WRAPPING.get(type(value.op)) if depth < DEEPEST else None
+        if word is not None:
+            assert value.op is not None
+            a, b = (self.low_bits(v, depth + 1) for v in value.op.operands)
+            return self.term("r", word, a, b)
         text = self.one(value)
         return self.term("r", "cvt.u32.u64", text) if text[0] == "%" else self.narrowed(text)
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kdsl.dialects.arith import Floordivsi, constant_of, index_constant
+from kdsl.dialects.arith import Floordivsi, index_constant
 from kdsl.dialects.func import Func
 from kdsl.dialects.kdsl import Launch, LoadTile, StoreTile
-from kdsl.dialects.memref import Dim
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import BlockArgument, Value
 from kdsl.ir.types import I64, TensorType
 from kdsl_ptx.dialect import tile
-from kdsl_ptx.hopper.streams import is_split
+from kdsl_ptx.hopper.streams import is_size, is_split
 
 Lookup = Callable[[Value], Value]
 """Gives what stands for a kernel's value where code is written."""
@@ -27,7 +26,7 @@ class MapKey:
     dims: tuple[int, ...]
     box: tuple[int, int]
     split: bool
-    stop: Value | None
+    stops: tuple[Value, ...]
 
 
 @dataclass
@@ -45,10 +44,7 @@ class Maps:
         assert isinstance(buffer, BlockArgument)
         assert isinstance(kind, TensorType)
         split = is_split(op, buffer, kind) and box[1] % tile.PANEL == 0
-        stop: Value | None = op.stops[0]
-        if _is_whole(stop, buffer, op.dims[0]):
-            stop = None
-        key = MapKey(buffer.index, tuple(op.dims), box, split, stop)
+        key = MapKey(buffer.index, tuple(op.dims), box, split, _stops(op, buffer))
         if key not in self.known:
             name = f"{buffer.name or 'buffer'}_map"
             self.known[key] = self.kernel.body.add_argument(I64, name)
@@ -58,7 +54,7 @@ class Maps:
         """Create the maps for a launch; ``known`` maps the kernel's arguments to what it passes."""
         made = []
         for key in self.known:
-            rows = [] if key.stop is None else [copy_slice(b, key.stop, known)]
+            rows = [copy_slice(b, stop, known) for stop in key.stops]
             made.append(
                 b.create(
                     tile.TensorMap,
@@ -72,9 +68,11 @@ class Maps:
         return made
 
 
-def _is_whole(stop: Value | None, buffer: BlockArgument, axis: int) -> bool:
-    op = None if stop is None else stop.op
-    return isinstance(op, Dim) and op.source is buffer and constant_of(op.index) == axis
+def _stops(op: LoadTile | StoreTile, buffer: Value) -> tuple[Value, ...]:
+    """Return the stops that a map must have: none when the buffer's own sizes say the same."""
+    if not is_size(op.stops[1], buffer, op.dims[1]):
+        return tuple(op.stops)
+    return () if is_size(op.stops[0], buffer, op.dims[0]) else (op.stops[0],)
 
 
 def coordinates(b: Builder, op: LoadTile | StoreTile, split: bool, get: Lookup) -> list[Value]:

@@ -200,10 +200,8 @@ def check_bulk(op: LoadTile | StoreTile, buffer: Value, tile: TensorType) -> Non
         raise UnfitError(f"a buffer has {kind.rank} dimensions")
     if tile.shape[0] > MOST_COLUMNS and tile.shape[0] % ROWS:
         raise UnfitError(f"a tile has {tile.shape[0]} rows")
-    if not _is_size(op.stops[1], buffer, c):
-        raise UnfitError("a tile's columns stop before the buffer's")
-    if not is_launch_value(op.stops[0]):
-        raise UnfitError("where a tile's rows stop differs from program to program")
+    if not all(is_launch_value(stop) for stop in op.stops):
+        raise UnfitError("where a tile's rows or columns stop differs from program to program")
 
 
 def is_split(op: LoadTile | StoreTile, buffer: Value, tile: TensorType) -> bool:
@@ -211,7 +209,8 @@ def is_split(op: LoadTile | StoreTile, buffer: Value, tile: TensorType) -> bool:
     kind = buffer.type
     assert isinstance(kind, MemRefType)
     size, form = kind.shape[-1], form_of(op.offsets[-1])
-    whole = tile.shape[1] > ROWS and tile.shape[1] % ROWS == 0 and size > 0 and size % ROWS == 0
+    whole = is_size(op.stops[1], buffer, op.dims[1]) and tile.shape[1] > ROWS
+    whole = whole and tile.shape[1] % ROWS == 0 and size > 0 and size % ROWS == 0
     return (
         whole
         and form is not None
@@ -219,7 +218,7 @@ def is_split(op: LoadTile | StoreTile, buffer: Value, tile: TensorType) -> bool:
     )
 
 
-def _is_size(value: Value, buffer: Value, axis: int) -> bool:
+def is_size(value: Value, buffer: Value, axis: int) -> bool:
     """Return whether a value is a buffer's size (or more than a known one)."""
     assert isinstance(buffer.type, MemRefType)
     size, known = buffer.type.shape[axis], constant_of(value)

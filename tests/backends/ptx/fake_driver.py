@@ -218,8 +218,9 @@ class FakeDriver:
             number, x, y, z = struct.unpack_from("<I4xIII", ctypes.string_at(table + 72 * i, 72))
             attributes[number] = (x, y, z) if number == 4 else x
         name = self.functions[function]
-        places = (P * len(self.sizes.get(name, ()))).from_address(params)
-        values = [ctypes.string_at(p, n) for p, n in zip(places, self.sizes.get(name, ()))]
+        sizes_of = self.sizes.get(name, ())
+        places = (P * len(sizes_of)).from_address(params)
+        values = [ctypes.string_at(p, n) for p, n in zip(places, sizes_of, strict=True)]
         self.launches.append(
             Launched(name, tuple(sizes[:3]), tuple(sizes[3:]), shared, stream, attributes, values)
         )

@@ -181,9 +181,8 @@ def test_threads_that_map_different_tensors_at_once_get_their_own():
             from array import array
 
             slots = array("q", [BASE + 4096 * rows, rows, 64, 64, 1, OUT, 0, 0])
-            for _ in range(200):
-                if ready.entry.call(slots.buffer_info()[0]):
-                    problems.append(rows)
+            address = slots.buffer_info()[0]
+            problems.extend(rows for _ in range(200) if ready.entry.call(address))
 
         started = [threading.Thread(target=work, args=(rows,)) for rows in range(1, 5)]
         for thread in started:

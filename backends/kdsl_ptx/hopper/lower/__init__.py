@@ -20,7 +20,7 @@ from kdsl.target.target import Target
 from kdsl_ptx.dialect import tile
 from kdsl_ptx.hopper.lower import dots, numbers, protocol, roles, sums
 from kdsl_ptx.hopper.lower.lanes import GROUP_LANES, GROUP_WARPS
-from kdsl_ptx.hopper.lower.narrow import narrow_roles
+from kdsl_ptx.hopper.lower.narrow import meet_after_tiles, narrow_roles
 from kdsl_ptx.hopper.lower.partial import carry_partial_sums
 
 TABLE = Table(
@@ -60,6 +60,7 @@ def roles_of(function: Op) -> tile.Roles | None:
 def lower_kernel(function: Op, found: tile.Roles, target: Target) -> None:
     """Replace a scheduled kernel's body by what one thread does."""
     narrow_roles(found)
+    meet_after_tiles(found)
     carry_partial_sums(found)
     source = function.body
     body = Block([a.type for a in source.args], [a.name for a in source.args])

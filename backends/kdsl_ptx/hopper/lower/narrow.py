@@ -12,7 +12,7 @@ from kdsl.dialects import arith, scf
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Block, Op, Value
 from kdsl.ir.types import I32, INDEX
-from kdsl_ptx.dialect import tile
+from kdsl_ptx.dialect import machine, tile
 
 STREAMS = (tile.RingLoad, tile.RingWait)
 ARITHMETIC = (
@@ -33,6 +33,19 @@ def narrow_roles(roles: tile.Roles) -> None:
             _narrow_loop(op)
         elif isinstance(op, scf.While):
             _narrow_while(op)
+
+
+def meet_after_tiles(roles: tile.Roles) -> None:
+    """Let the lanes of a consumer's warp meet at the end of each tile.
+
+    Some of them stored or released alone. Without a word, ptxas takes the state of the rings for
+    different in each lane from the second tile on.
+    """
+    for op in roles.consumer:
+        if isinstance(op, scf.While):
+            last = op.regions[1].block.last
+            assert last is not None
+            Builder.before(last).add(machine.WarpSync)
 
 
 def _narrow_arithmetic(op: Op) -> None:
