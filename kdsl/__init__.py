@@ -39,6 +39,8 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     "kdsl.language.control": ("cond", "fori", "while_loop"),
     "kdsl.language.grid": ("num_programs", "program_id", "require"),
     "kdsl.host": ("Export", "exported"),
+    "kdsl.torch_operators": ("torch_op",),
+    "kdsl.runtime.devices": ("synchronize",),
     "kdsl.language.kernel": ("export", "exports", "func", "kernel", "program", "single_kernel"),
     "kdsl.language.program": ("workspace",),
     "kdsl.language.schedule": ("autotune", "by_target", "features"),

@@ -11,7 +11,14 @@ from kdsl.ir.core import Block, Op
 from kdsl.ir.types import DYNAMIC, MemRefType, ScalarType
 
 AXES = 3
-POINTER, SIZE, STRIDE, SCALAR, GRID, STATUS = "pointer", "size", "stride", "scalar", "grid", "status"
+POINTER, SIZE, STRIDE, SCALAR, GRID, STATUS = (
+    "pointer",
+    "size",
+    "stride",
+    "scalar",
+    "grid",
+    "status",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class _Worker:
     """The child process; one for this process, started when first needed."""
 
     def __init__(self) -> None:
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self.owner = os.getpid()
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("worker.py"))],
@@ -97,7 +97,9 @@ _lock = threading.Lock()
 _worker: _Worker | None = None
 
 
-def _ask(request: dict[str, Any], text: bytes, target: Target) -> tuple[dict[str, Any], bytes, bytes]:
+def _ask(
+    request: dict[str, Any], text: bytes, target: Target
+) -> tuple[dict[str, Any], bytes, bytes]:
     global _worker  # noqa: PLW0603 - one process for all
     with _lock:
         if _worker is None or _worker.owner != os.getpid():

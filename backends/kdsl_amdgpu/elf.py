@@ -118,9 +118,24 @@ def _read(data: bytes) -> Elf:
     rows = [SECTION.unpack_from(data, shoff + i * shsize) for i in range(shnum)]
     strings = rows[names][4]
     sections = [
-        Section(_text(data, strings + r[0]), *r[1:], number, _bytes(data, r))
-        for number, r in enumerate(rows)
-    ]
+        Section(
+            name=_text(data, strings + name),
+            kind=section_kind,
+            flags=section_flags,
+            address=address,
+            offset=offset,
+            size=size,
+            link=link,
+            info=info,
+            align=align,
+            entry_size=entry_size,
+            number=number,
+            data=_bytes(data, section_kind, offset, size),
+        )
+        for number, (
+            name, section_kind, section_flags, address, offset, size, link, info, align, entry_size,
+        ) in enumerate(rows)
+    ]  # fmt: skip
     segments = []
     for i in range(phnum):
         k, f, offset, address, _, size, memory, align = SEGMENT.unpack_from(
@@ -128,12 +143,16 @@ def _read(data: bytes) -> Elf:
         )
         segments.append(Segment(k, f, offset, address, size, memory, align))
     table = SYMTAB if kind == RELOCATABLE else DYNSYM
-    symbols = [s for section in sections if section.kind == table for s in _symbols(data, section, sections)]
+    symbols = [
+        s
+        for section in sections
+        if section.kind == table
+        for s in _symbols(data, section, sections)
+    ]
     return Elf(data, ident, kind, flags, sections, segments, symbols, {s.name: s for s in symbols})
 
 
-def _bytes(data: bytes, row: tuple[int, ...]) -> bytes:
-    kind, offset, size = row[1], row[4], row[5]
+def _bytes(data: bytes, kind: int, offset: int, size: int) -> bytes:
     if kind == NOBITS:
         return bytes(size)
     if offset + size > len(data):

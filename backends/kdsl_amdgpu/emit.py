@@ -16,11 +16,11 @@ from kdsl.codegen.llvm.control import control, write_block
 from kdsl.codegen.llvm.function import FIRST_METADATA, Buffer, FunctionWriter, Options
 from kdsl.codegen.llvm.types import Spelling, item_bytes
 from kdsl.codegen.lowering import LoweringTable
-from kdsl.dialects import func, gpu, kdsl, math, memref
+from kdsl.dialects import func, gpu, kdsl, math, memref, vector
 from kdsl.errors import InternalError
-from kdsl.ir.core import Block, Module, Op, Value
+from kdsl.ir.core import Block, Module, Op, Value, defining_op
 from kdsl.ir.printer import print_op
-from kdsl.ir.types import DYNAMIC, I1, MemRefType, ScalarType, VectorType
+from kdsl.ir.types import DYNAMIC, I1, MemRefType, ScalarType, VectorType, element_type
 from kdsl.target.target import Target
 from kdsl_amdgpu import matrix
 from kdsl_amdgpu.abi import GRID, POINTER, SCALAR, SIZE, STATUS, Parameter, ops_in, parameters
@@ -352,6 +352,40 @@ def workgroup_alloc(op: kdsl.WorkgroupAlloc, w: Kernel) -> None:
     )
     w.shared_bytes += size
     w.buffers[op.y] = Buffer(name, list(t.shape), list(strides), SHARED)
+
+
+@lower(vector.MaskedLoad)
+def masked_load(op: vector.MaskedLoad, w: Kernel) -> None:
+    """One condition for all elements is a branch around one wide access."""
+    condition = defining_op(op.mask, vector.Broadcast)
+    if condition is None:
+        memory.masked_load(op, w)
+        return
+    inside, done, before = w.label(), w.label(), w.block
+    w.branch(w.names[condition.x], inside, done)
+    w.start(inside)
+    found = w.let(memory.load_text(op, w, op.source, op.y))
+    if element_type(op.y.type) is I1:
+        found = w.let(f"icmp ne {w.spelling.memory(op.y.type)} {found}, zeroinitializer")
+    w.jump(done)
+    w.start(done)
+    ways = f"[ {found}, %{inside} ], [ {w.names[op.pass_thru]}, %{before} ]"
+    w.result(op.y, f"phi {w.spelling.type(op.y.type)} {ways}")
+
+
+@lower(vector.MaskedStore)
+def masked_store(op: vector.MaskedStore, w: Kernel) -> None:
+    """As for loads."""
+    condition = defining_op(op.mask, vector.Broadcast)
+    if condition is None:
+        memory.masked_store(op, w)
+        return
+    inside, done = w.label(), w.label()
+    w.branch(w.names[condition.x], inside, done)
+    w.start(inside)
+    w.do(memory.store_text(op, w, op.target, op.value))
+    w.jump(done)
+    w.start(done)
 
 
 @lower(memref.Alloca)

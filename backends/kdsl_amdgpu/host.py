@@ -39,7 +39,10 @@ def kernel_abi(row: dict[str, Any], facts: dict[str, Any]) -> KernelAbi:
 def segment(
     abi: KernelAbi, args: Sequence[Any], grid: Grid, status: int, place: Callable[[Memory], int]
 ) -> bytes:
-    """Return the bytes of a kernel's argument segment; ``place`` says where the device has memory."""
+    """Return the bytes of a kernel's argument segment.
+
+    ``place`` says where the device has a buffer.
+    """
     made = bytearray(abi.size)
     for p, (offset, size) in zip(abi.parameters, abi.places, strict=False):
         made[offset : offset + size] = _bytes(p, args, grid, status, place).ljust(size, b"\0")

@@ -25,7 +25,7 @@ RELOCATIONS: dict[int, tuple[str, int]] = {
     10: ("<I", 0),  # R_AMDGPU_REL32_LO
     11: ("<I", 32),  # R_AMDGPU_REL32_HI
 }
-"""Number -> (how the value is stored, how far it is shifted right); all are relative to the place."""
+"""Number -> (how the value is stored, how far it is shifted right); all are relative."""
 
 
 def link(data: bytes) -> bytes:

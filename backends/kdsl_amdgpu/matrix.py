@@ -55,9 +55,7 @@ def matrix_multiply(op: lanes.MatrixMultiply, w: FunctionWriter) -> None:
         raise lower.refuse(op, f"no instruction {op.atom} of {kind.element}")
     t = w.spelling.type(op.y.type)
     a, b = (_viewed(w, value, call.operand) for value in (op.a, op.b))
-    w.result(
-        op.y, f"call {t} @llvm.amdgcn.{call.name}({a}, {b}, {t} {w.names[op.c]}{call.tail})"
-    )
+    w.result(op.y, f"call {t} @llvm.amdgcn.{call.name}({a}, {b}, {t} {w.names[op.c]}{call.tail})")
 
 
 def _viewed(w: FunctionWriter, value: Value, wanted: str) -> str:

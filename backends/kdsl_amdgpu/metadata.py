@@ -1,4 +1,4 @@
-"""What a code object says of its kernels: the metadata note, descriptors, and whether they agree."""
+"""What a code object says of its kernels: metadata and descriptors, which must agree."""
 
 from __future__ import annotations
 
@@ -87,9 +87,7 @@ def check(data: bytes, granule: int) -> dict[str, Kernel]:
         code = source.by_name.get(name)
         if symbol is None or code is None:
             raise CodeObjectError(what=f"{name} has no descriptor or no code")
-        descriptor = read_descriptor(
-            bytes(image[symbol.value : symbol.value + DESCRIPTOR_BYTES])
-        )
+        descriptor = read_descriptor(bytes(image[symbol.value : symbol.value + DESCRIPTOR_BYTES]))
         entry = symbol.value + descriptor.entry_offset
         for holds, what in _agreements(descriptor, row, symbol, code, entry, granule):
             if not holds:
@@ -99,7 +97,12 @@ def check(data: bytes, granule: int) -> dict[str, Kernel]:
 
 
 def _agreements(
-    d: Descriptor, row: dict[str, Any], symbol: elf.Symbol, code: elf.Symbol, entry: int, granule: int
+    d: Descriptor,
+    row: dict[str, Any],
+    symbol: elf.Symbol,
+    code: elf.Symbol,
+    entry: int,
+    granule: int,
 ) -> list[tuple[bool, str]]:
     args_end = max((a[".offset"] + a[".size"] for a in row[".args"]), default=0)
     needed = max(1, -(-row[".vgpr_count"] // granule))

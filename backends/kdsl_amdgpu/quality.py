@@ -1,4 +1,4 @@
-"""What the generated code is like: registers, occupancy, widths of accesses, matrix instructions."""
+"""What generated code is like: registers, occupancy, widths of accesses, matrix instructions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from kdsl_amdgpu.features import Chip, chip_of
 from kdsl_amdgpu.metadata import Kernel
 
 _WIDTHS = {"dword": 32, "dwordx2": 64, "dwordx3": 96, "dwordx4": 128}
-_ACCESS = re.compile(r"(global|flat|buffer|ds|scratch|s_buffer|s)_(load|read|store|write)(2\w*?)?_(\w+)")
+_ACCESS = re.compile(
+    r"(global|flat|buffer|ds|scratch|s_buffer|s)_(load|read|store|write)(2\w*?)?_(\w+)"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from kdsl.ir.types import MemRefType
 from kdsl.runtime.entry import Memory, entry_function
 from kdsl.runtime.slots import is_pointer
 from kdsl.target.target import Target
-from kdsl_amdgpu.assemble import host_of
 from kdsl_amdgpu.hip import Driver, driver
 from kdsl_amdgpu.host import STATUS_BYTES, Grid, kernel_abi, segment
 from kdsl_amdgpu.metadata import check

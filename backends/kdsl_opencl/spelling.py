@@ -33,8 +33,8 @@ def _bits(word: str, text: str) -> str:
     return f"as_{word}({text})"
 
 
-def _store(word: str, parts: list[str], pointer: str, aligned: bool) -> str:
-    del aligned
+def _store(qualifier: str, word: str, parts: list[str], pointer: str, aligned: bool) -> str:
+    del qualifier, aligned
     count = len(parts)
     return f"vstore{count}(({word}{count})({', '.join(parts)}), 0, {pointer});"
 
@@ -48,9 +48,9 @@ def _atomic_swap(word: str, qualifier: str, pointer: str, old: str, new: str) ->
     return f"{name}((volatile {qualifier} {word} *){pointer}, {old}, {new})"
 
 
-def _load(word: str, count: int, pointer: str, aligned: bool) -> str:
+def _load(qualifier: str, word: str, count: int, pointer: str, aligned: bool) -> str:
     """PoCL and others see the alignment of the pointer themselves; vload asks for none."""
-    del aligned
+    del qualifier, aligned
     return f"vload{count}(0, {pointer})"
 
 
@@ -61,7 +61,9 @@ OPENCL = Spelling(
     floats={"f16": "half", "f32": "float", "f64": "double"},
     literals={1: "u", 32: "u", 64: "ul"},
     spaces={None: "__global", WORKGROUP: "__local"},
-    workgroup="__local",
+    shared=lambda word, name, count, align: (
+        f"__local {word} {name}[{count}] __attribute__((aligned({align})));"
+    ),
     bits=_bits,
     thread="(ulong)get_local_id(0)",
     lane="(ulong)get_sub_group_local_id()",

@@ -105,7 +105,7 @@ def with_ptxas(ptx: str, target: Target) -> Image | None:
     with tempfile.TemporaryDirectory(prefix="kdsl") as folder:
         text, image = Path(folder) / "kernels.ptx", Path(folder) / "kernels.cubin"
         text.write_text(ptx)
-        command = [tool, f"-arch={target.chip}", *OPTIONS, text, "-o", image]
+        command = [tool, f"-arch={target.chip}", *OPTIONS, str(text), "-o", str(image)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         log = done.stdout + done.stderr
         if done.returncode:

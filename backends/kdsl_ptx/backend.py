@@ -14,6 +14,7 @@ from kdsl_ptx import host_entry
 from kdsl_ptx.assemble import assemble
 from kdsl_ptx.emit import LOWER
 from kdsl_ptx.features import CHIPS, NAME, resolve
+from kdsl_ptx.hopper.lower import LowerRoles
 from kdsl_ptx.machine_math import MachineMath
 from kdsl_ptx.source import emit
 
@@ -33,6 +34,7 @@ BACKEND = Backend(
     pipeline=Pipeline(
         NAME,
         (
+            LowerRoles(),
             Distribute(),
             Simt(),
             SIMPLIFY,

@@ -83,8 +83,9 @@ _HOPPER = replace(
 CHIPS: dict[str, Chip] = {
     "sm_80": Chip(80, "8.0", _AMPERE),
     "sm_86": Chip(
-        86, "8.0", replace(_AMPERE, l1_bytes=128 * KIB, l2_bytes=6 * MIB, shared_bytes=99 * KIB,
-                           threads=84),
+        86,
+        "8.0",
+        replace(_AMPERE, l1_bytes=128 * KIB, l2_bytes=6 * MIB, shared_bytes=99 * KIB, threads=84),
     ),
     "sm_89": Chip(89, "8.4", _ADA),
     "sm_90a": Chip(90, "8.4", _HOPPER),

@@ -12,12 +12,12 @@ from collections import Counter
 from pathlib import Path
 
 from kdsl.errors import SerializedMatrixError, SpillError, UnevenCodeError
+from kdsl_ptx.emit import SCHEDULE
 from kdsl_ptx.report import Resources, bodies
 from kdsl_ptx.tools import find_tool
 
 HARMLESS = "C7519"
 """The assembler adds a fence in front of the first product: nothing is lost."""
-SCHEDULE = "// schedule of "
 MATRIX_UNIT = "wgmma."
 OWN_STACK = "kdsl_local"
 """Kernels that print, or ask for local buffers, have a stack of their own."""

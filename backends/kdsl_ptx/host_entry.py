@@ -6,7 +6,7 @@ the device's number. What it calls is ``driver.ll``; the image itself is put in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdsl.codegen.llvm import memory, values

@@ -58,7 +58,8 @@ def _round_by_formula(function: Op, bits: int) -> bool:
 def _replacement(op: Any) -> Value | None:
     if not isinstance(op, math.Unary):
         return None
-    element = element_type(op.x.type)
+    x: Value = op.operands[0]
+    element = element_type(x.type)
     if element is F64 and isinstance(op, math.Exp2):
         made: Value = op.decompose(Builder.before(op))
         return made
@@ -66,11 +67,11 @@ def _replacement(op: Any) -> Value | None:
         return None
     b = Builder.before(op)
     if isinstance(op, math.Exp):
-        return _approximate(b, _times(b, op.x, LOG2_E, op), "exp2")
+        return _approximate(b, _times(b, x, LOG2_E, op), "exp2")
     if isinstance(op, math.Log):
-        return _times(b, _approximate(b, op.x, "log2"), LN_2, op)
+        return _times(b, _approximate(b, x, "log2"), LN_2, op)
     function = DIRECT.get(type(op))
-    return None if function is None else _approximate(b, op.x, function)
+    return None if function is None else _approximate(b, x, function)
 
 
 def _approximate(b: Builder, x: Value, function: str) -> Value:

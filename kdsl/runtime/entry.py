@@ -131,7 +131,7 @@ class _HostFrame(Frame):
 
     @staticmethod
     def _absent(op: memref.Alloca) -> Callable[..., Any]:
-        """An entry makes such a buffer for a tensor that is left out: no elements, address 0."""
+        """Make the buffer that stands for a tensor that is left out: no elements, address 0."""
         t = op.memref_type
         if t.size:
             raise InternalError(what=f"an entry makes {t} on its stack")

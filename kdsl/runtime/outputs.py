@@ -38,7 +38,7 @@ def torch_dtype(name: str) -> Any:
 
 def make(kernel: str, name: str, shape: Sequence[int], dtype: str, like: View | None) -> Any:
     """Return a new array by the library of ``like``, on its device. Raises NoOutputError."""
-    owner = None if like is None else like.keep
+    owner: Any = None if like is None else like.keep
     if type(owner) is tuple:
         owner = owner[0]
     library = type(owner).__module__.partition(".")[0]

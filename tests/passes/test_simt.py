@@ -14,14 +14,18 @@ from kdsl.dialects.memref import Store as ScalarStore
 from kdsl.dialects.scf import For, If
 from kdsl.dialects.vector import Load, Store
 from kdsl.errors import CannotVectorizeError
+from kdsl.ir.printer import print_op
+from kdsl.passes.distribute import Distribute
 from kdsl.passes.explain import explanations
-from kdsl.passes.manager import run_pipeline
+from kdsl.passes.manager import Pipeline, run_pipeline
 from kdsl.passes.pipelines import OPTIMIZE, SIMPLIFY
 from kdsl.passes.simt import Simt
 from kdsl.target.features import Features
 from kdsl.target.target import Target
 from kdsl.testing import simt
+from kdsl.testing.filecheck import filecheck
 from tests.passes import lane_kernels as kernels
+from tests.passes import mixed_kernels
 
 WARPS = Target("generic", "warps", Features(subgroup=32, max_lanes=1024))
 WAVES = Target("generic", "waves", Features(subgroup=64, max_lanes=1024))
@@ -264,12 +268,12 @@ def test_a_workgroup_that_is_alone_has_all_lanes():
 def test_a_reduction_shuffles_and_meets_once_in_memory():
     module = lowered(kernels.total)
 
-    assert len(ops(module, Shuffle)) == 5
+    assert len(ops(module, Shuffle)) == 10
     assert len(ops(module, Barrier)) == 1
 
 
 def test_a_wave_of_64_lanes_takes_one_more_shuffle():
-    assert len(ops(lowered(kernels.total, WAVES), Shuffle)) == 6
+    assert len(ops(lowered(kernels.total, WAVES), Shuffle)) == 6 + 4
 
 
 def test_stores_outside_of_shared_loops_are_done_by_one_lane():
@@ -328,3 +332,92 @@ def test_passes_for_one_thread_leave_loops_to_lanes():
 
     assert loop.attributes["kdsl.vectorize"] == 0
     assert not ops(module, Load)
+
+
+# ------------------------------------------------------------------------------ tiles beside loops
+
+
+def through(kernel, args, target):
+    """Run a kernel with tiles on copies; return them."""
+    module = kernel.trace(kernel.specialize(), target).module
+    run_pipeline(OPTIMIZE, module, target)
+    run_pipeline(Pipeline("lanes", (Distribute(), Simt(), SIMPLIFY)), module, target, verify=True)
+    copies = [a.copy() for a in args]
+    simt.run(module, kernel.name, copies, target.features)
+    return module, copies
+
+
+@each_target
+@pytest.mark.parametrize("size", [40, 500])
+def test_tiles_and_shared_loops_in_one_kernel(size, target):
+    x = floats(3, size)
+
+    module, (_, out) = through(mixed_kernels.scaled, (x, np.zeros_like(x)), target)
+
+    wanted = x / (np.abs(x[:, :32]).max(1, keepdims=True) + 1)
+    wanted[:, :32] *= 2
+    wanted[:, 0] = wanted.sum(1)
+    np.testing.assert_allclose(out, wanted, rtol=1e-4, atol=1e-5)
+    assert not any("kdsl.vectorize" in op.attributes for op in module.walk())
+
+
+@each_target
+def test_parallel_turns_with_tiles_are_programs(target):
+    x = floats(5, 50)
+
+    module, (_, out) = through(mixed_kernels.side_by_side, (x, np.zeros_like(x)), target)
+
+    np.testing.assert_array_equal(out, x - x.max(1, keepdims=True))
+    assert "spread over the grid, 1 turns a program" in "\n".join(explanations(module))
+
+
+# -------------------------------------------------------------------------------------- as text
+
+
+def test_the_text_of_a_shared_copy():
+    module = lowered(kernels.copy, T="bf16")
+
+    filecheck(
+        print_op(the_kernel(module)),
+        """
+        CHECK: %[[T:.*]] = "gpu.thread_id"() {dimension = #gpu<dim x>}
+        CHECK: %[[P:.*]] = "kdsl.program_id"() {axis = 0
+        CHECK: %[[SHARE:.*]] = "arith.constant"() {value = 8192 : index}
+        CHECK: %[[FIRST:.*]] = "arith.muli"(%[[P]], %[[SHARE]])
+        CHECK: "kdsl.address"(%x, %[[FIRST]])
+        CHECK: "kdsl.address"(%out, %[[FIRST]])
+        CHECK: "arith.ori"
+        CHECK: %[[WHOLE:.*]] = "arith.select"
+        CHECK: "scf.for"(%{{.*}}, %[[WHOLE]], %{{.*}}) ({
+        CHECK: "vector.load"(%x, %{{.*}}) {alignment = 16 : i64} : {{.*}} -> vector<8xbf16>
+        CHECK: "vector.store"(%{{.*}}) {alignment = 16 : i64}
+        CHECK: %[[REST:.*]] = "arith.addi"(%[[WHOLE]], %[[T]])
+        CHECK: "scf.for"(%[[REST]], %{{.*}}, %{{.*}}) ({
+        CHECK: "memref.load"(%x
+        CHECK: "memref.store"
+        CHECK: kdsl.lanes = 256 : i64
+        """,
+    )
+
+
+def test_the_text_of_a_shared_sum():
+    module = lowered(kernels.total)
+
+    filecheck(
+        print_op(the_kernel(module)),
+        """
+        CHECK: "kdsl.workgroup_alloc"() : () -> memref<32xf32, 3>
+        CHECK: %[[WIDE:[0-9]+]] = "scf.for"{{.*}} ({
+        CHECK: "arith.addf"{{.*}} : (vector<4xf32>, vector<4xf32>) -> vector<4xf32>
+        CHECK: %[[ONE:[0-9]+]] = "vector.reduction"(%[[WIDE]])
+        CHECK: %[[LANE:[0-9]+]] = "scf.for"({{.*}}, %[[ONE]]) ({
+        CHECK: "gpu.shuffle"(%[[LANE]], {{.*}} {mode = #gpu<shuffle_mode xor>}
+        CHECK: "scf.if"
+        CHECK-NEXT: "memref.store"{{.*}} memref<32xf32, 3>
+        CHECK: "gpu.barrier"()
+        CHECK: "memref.load"{{.*}}memref<32xf32, 3>
+        CHECK-COUNT-5: "gpu.shuffle"
+        CHECK: "scf.if"
+        CHECK-NEXT: "memref.store"(%{{.*}}, %out
+        """,
+    )

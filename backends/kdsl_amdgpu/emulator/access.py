@@ -14,7 +14,20 @@ from kdsl_amdgpu.emulator.memory import Memory, Shared
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.scalar import Step, read64
 from kdsl_amdgpu.emulator.state import (
-    F16, F32, F64, I32, I64, NULL, U16, U32, U64, Array, Waves, reader, scalar_register, unknown,
+    F16,
+    F32,
+    F64,
+    I32,
+    I64,
+    NULL,
+    U16,
+    U32,
+    U64,
+    Array,
+    Waves,
+    reader,
+    scalar_register,
+    unknown,
     vector_register,
 )  # fmt: skip
 
@@ -213,24 +226,40 @@ def _halves(kind: str) -> Callable[[int, int], int]:
     return combine
 
 
+def _sum(bits: int, sign: int = 1) -> Callable[[int, int], int]:
+    return lambda old, new: (old + sign * new) & (1 << bits) - 1
+
+
+def _and(old: int, new: int) -> int:
+    return old & new
+
+
+def _or(old: int, new: int) -> int:
+    return old | new
+
+
+def _xor(old: int, new: int) -> int:
+    return old ^ new
+
+
+def _new(old: int, new: int) -> int:
+    return new
+
+
+_INTEGER: dict[tuple[str, str, str, str], tuple[Callable[[int, int], int], ...]] = {
+    ("add", "add_u32", "add_x2", "add_u64"): (_sum(32), _sum(64)),
+    ("sub", "sub_u32", "sub_x2", "sub_u64"): (_sum(32, -1), _sum(64, -1)),
+    ("and", "and_b32", "and_x2", "and_b64"): (_and, _and),
+    ("or", "or_b32", "or_x2", "or_b64"): (_or, _or),
+    ("xor", "xor_b32", "xor_x2", "xor_b64"): (_xor, _xor),
+    ("swap", "swap_b32", "swap_x2", "swap_b64"): (_new, _new),
+    ("umax", "max_u32", "umax_x2", "max_u64"): (max, max),
+    ("umin", "min_u32", "umin_x2", "min_u64"): (min, min),
+    ("smax", "max_i32", "smax_x2", "max_i64"): (_pick(np.maximum, I32), _pick(np.maximum, I64)),
+    ("smin", "min_i32", "smin_x2", "min_i64"): (_pick(np.minimum, I32), _pick(np.minimum, I64)),
+}
+"""Spellings of 32 and 64 bits, old and new -> how memory and value are combined."""
 ATOMICS: dict[str, tuple[Callable[[int, int], int], int]] = {
-    "add": (lambda a, b: (a + b) & 0xFFFFFFFF, 4), "add_u32": (lambda a, b: (a + b) & 0xFFFFFFFF, 4),
-    "sub_u32": (lambda a, b: (a - b) & 0xFFFFFFFF, 4), "sub": (lambda a, b: (a - b) & 0xFFFFFFFF, 4),
-    "add_x2": (lambda a, b: (a + b) & (1 << 64) - 1, 8),
-    "add_u64": (lambda a, b: (a + b) & (1 << 64) - 1, 8),
-    "and": (lambda a, b: a & b, 4), "and_b32": (lambda a, b: a & b, 4),
-    "and_b64": (lambda a, b: a & b, 8), "and_x2": (lambda a, b: a & b, 8),
-    "or": (lambda a, b: a | b, 4), "or_b32": (lambda a, b: a | b, 4),
-    "or_b64": (lambda a, b: a | b, 8), "or_x2": (lambda a, b: a | b, 8),
-    "xor": (lambda a, b: a ^ b, 4), "xor_b32": (lambda a, b: a ^ b, 4),
-    "swap": (lambda a, b: b, 4), "swap_b32": (lambda a, b: b, 4),
-    "swap_x2": (lambda a, b: b, 8), "swap_b64": (lambda a, b: b, 8),
-    "umax": (max, 4), "max_u32": (max, 4), "umin": (min, 4), "min_u32": (min, 4),
-    "umax_x2": (max, 8), "max_u64": (max, 8), "umin_x2": (min, 8), "min_u64": (min, 8),
-    "smax": (_pick(np.maximum, I32), 4), "max_i32": (_pick(np.maximum, I32), 4),
-    "smin": (_pick(np.minimum, I32), 4), "min_i32": (_pick(np.minimum, I32), 4),
-    "smax_x2": (_pick(np.maximum, I64), 8), "max_i64": (_pick(np.maximum, I64), 8),
-    "smin_x2": (_pick(np.minimum, I64), 8), "min_i64": (_pick(np.minimum, I64), 8),
     "add_f32": (_pick(np.add, F32), 4), "add_f64": (_pick(np.add, F64), 8),
     "max_f32": (_pick(np.fmax, F32), 4), "min_f32": (_pick(np.fmin, F32), 4),
     "max_num_f32": (_pick(np.fmax, F32), 4), "min_num_f32": (_pick(np.fmin, F32), 4),
@@ -238,6 +267,9 @@ ATOMICS: dict[str, tuple[Callable[[int, int], int], int]] = {
     "pk_add_f16": (_halves("f16"), 4), "pk_add_bf16": (_halves("bf16"), 4),
 }  # fmt: skip
 """Ending of a mnemonic -> how memory and value are combined, bytes."""
+for _names, _functions in _INTEGER.items():
+    for _number, _name in enumerate(_names):
+        ATOMICS[_name] = (_functions[_number // 2], 4 + 4 * (_number // 2))
 EXCHANGES = {"cmpswap": 4, "cmpswap_b32": 4, "cmpswap_x2": 8, "cmpswap_b64": 8}
 COMPARE_STORES = {"cmpst_b32": 4, "cmpstore_b32": 4, "cmpst_b64": 8, "cmpstore_b64": 8}
 RETURNING = ("glc", "sc0")

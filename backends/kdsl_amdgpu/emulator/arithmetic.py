@@ -136,7 +136,9 @@ def divide_scale(a: Any, denominator: Any, numerator: Any) -> tuple[Any, Any]:
     flags = [False, True, False, True, False, True, False]
     shape = np.broadcast_shapes(a.shape, denominator.shape, numerator.shape)
     spread = [np.broadcast_to(c, shape) for c in conditions]
-    value = np.select(spread, [np.broadcast_to(v, shape) for v in values], np.broadcast_to(a, shape))
+    value = np.select(
+        spread, [np.broadcast_to(v, shape) for v in values], np.broadcast_to(a, shape)
+    )
     flag = np.select(spread, [np.full(shape, f) for f in flags], np.zeros(shape, bool))
     return value.astype(a.dtype), flag
 
@@ -148,7 +150,8 @@ def divide_fixup(quotient: Any, denominator: Any, numerator: Any) -> Any:
     zero_d, zero_n = denominator == 0, numerator == 0
     magnitude = np.abs(quotient)
     conditions = [
-        np.isnan(numerator), np.isnan(denominator), (zero_d & zero_n) | (inf(denominator) & inf(numerator)),
+        np.isnan(numerator), np.isnan(denominator),
+        (zero_d & zero_n) | (inf(denominator) & inf(numerator)),
         zero_d | inf(numerator), inf(denominator) | zero_n,
     ]  # fmt: skip
     shape = np.broadcast_shapes(quotient.shape, denominator.shape, numerator.shape)
@@ -220,7 +223,9 @@ def permute_bytes(a: Any, b: Any, selector: Any) -> Any:
     for k in range(4):
         pick = (selector >> U32(8 * k)) & U32(0xFF)
         byte = (both >> ((pick & U32(7)).astype(U64) * U64(8))) & U64(0xFF)
-        sign = (both >> (((pick & U32(3)) * U32(2) + U32(1)) * U32(8) + U32(7)).astype(U64)) & U64(1)
+        sign = (both >> (((pick & U32(3)) * U32(2) + U32(1)) * U32(8) + U32(7)).astype(U64)) & U64(
+            1
+        )
         byte = np.where(pick >= 13, U64(0xFF), byte)
         byte = np.where(pick == 12, U64(0), byte)
         byte = np.where((pick >= 8) & (pick <= 11), sign * U64(0xFF), byte)

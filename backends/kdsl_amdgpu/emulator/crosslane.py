@@ -10,7 +10,18 @@ import numpy as np
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.scalar import Maker, Step, read32, write32
 from kdsl_amdgpu.emulator.state import (
-    F16, F32, I16, I32, U16, U32, Array, Read, Waves, reader, unknown, vector_register,
+    F16,
+    F32,
+    I16,
+    I32,
+    U16,
+    U32,
+    Array,
+    Read,
+    Waves,
+    reader,
+    unknown,
+    vector_register,
 )  # fmt: skip
 
 ROW = 16
@@ -162,7 +173,11 @@ def _read_first(ins: Instruction) -> Step:
 
 
 def _read_lane(ins: Instruction) -> Step:
-    out, read, lane = write32(ins.operands[0]), reader(ins.operands[1], "u32"), read32(ins.operands[2])
+    out, read, lane = (
+        write32(ins.operands[0]),
+        reader(ins.operands[1], "u32"),
+        read32(ins.operands[2]),
+    )
 
     def step(w: Waves) -> None:
         value = np.broadcast_to(read(w), w.active.shape)

@@ -18,7 +18,8 @@ from kdsl.runtime.slots import words_of
 from kdsl.target.target import Target
 from kdsl_amdgpu.assemble import generate, host_of
 from kdsl_amdgpu.emit import emit
-from kdsl_amdgpu.emulator.memory import POISON_BYTE, Memory as EmulatedMemory
+from kdsl_amdgpu.emulator.memory import POISON_BYTE
+from kdsl_amdgpu.emulator.memory import Memory as EmulatedMemory
 from kdsl_amdgpu.emulator.program import parse
 from kdsl_amdgpu.emulator.run import Emulator
 from kdsl_amdgpu.features import chip_of

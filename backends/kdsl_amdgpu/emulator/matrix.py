@@ -18,7 +18,17 @@ import numpy as np
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.scalar import Step
 from kdsl_amdgpu.emulator.state import (
-    F16, F32, I32, U8, U16, U32, Array, Waves, number, unknown, vector_register,
+    F16,
+    F32,
+    I32,
+    U8,
+    U16,
+    U32,
+    Array,
+    Waves,
+    number,
+    unknown,
+    vector_register,
 )  # fmt: skip
 from kdsl_amdgpu.features import Chip
 
@@ -33,9 +43,10 @@ Places = tuple[Array, Array]
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Where elements are: (row or column, k) of an operand's [lane, element], (row, column) of the
+    """Where elements are.
 
-    result's [lane, register].
+    ``operand``: (row or column, k) by [lane, element]; ``result``: (row, column) by
+    [lane, register].
     """
 
     m: int
@@ -53,12 +64,19 @@ def mfma_unit(m: int, k: int) -> Unit:
     operand = (np.broadcast_to(lane % m, (64, per)), lane // m * per + element)
     count = m * m // 64
     register = np.arange(count)[None]
-    row = 8 * (register // 4) + 4 * (lane // 32) + register % 4 if m == 32 else lane // 16 * 4 + register
+    row = (
+        8 * (register // 4) + 4 * (lane // 32) + register % 4
+        if m == 32
+        else lane // 16 * 4 + register
+    )
     return Unit(m, m, k, operand, (row, np.broadcast_to(lane % m, (64, count))))
 
 
 def wmma_unit(split: bool) -> Unit:
-    """Return the places of a matrix instruction of 32 lanes, split over or copied in both halves."""
+    """Return the places of a matrix instruction of 32 lanes.
+
+    Its halves hold different k (``split``), or the same.
+    """
     lane = np.arange(32)[:, None]
     register = np.arange(8)[None]
     half = lane // 16

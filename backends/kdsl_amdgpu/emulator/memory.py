@@ -35,7 +35,7 @@ class Memory:
         return len(self.buffers) << SPACING_BITS
 
     def add_array(self, array: Array, name: str) -> int:
-        """Add the bytes between an array's first and last element; return its first one's address."""
+        """Add the bytes of an array, first to last element; return the first one's address."""
         low, high = _byte_bounds(array)
         data = bytes_at(array, low, high)
         valid = None if array.flags.c_contiguous else _own_bytes(array, low, high)
@@ -200,7 +200,9 @@ class Shared:
         places = self._places(groups, offsets, size)
         for marks in self._marks(places, size):
             owner = self.writer[marks]
-            self._conflict((owner != NOBODY) & (owner != waves), marks, owner, waves, "reads", "wrote")
+            self._conflict(
+                (owner != NOBODY) & (owner != waves), marks, owner, waves, "reads", "wrote"
+            )
             seen = self.reader[marks]
             made = np.where((seen == NOBODY) | (seen == waves), waves, SEVERAL)
             self.reader[marks] = made
@@ -219,7 +221,9 @@ class Shared:
         """Check that nobody else touches what is written."""
         for marks in self._marks(places, size):
             owner, seen = self.writer[marks], self.reader[marks]
-            self._conflict((owner != NOBODY) & (owner != waves), marks, owner, waves, "writes", "wrote")
+            self._conflict(
+                (owner != NOBODY) & (owner != waves), marks, owner, waves, "writes", "wrote"
+            )
             self._conflict((seen != NOBODY) & (seen != waves), marks, seen, waves, "writes", "read")
             self.writer[marks] = waves
             left = self.writer[marks]

@@ -11,7 +11,17 @@ from kdsl_amdgpu.emulator import arithmetic as do
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.scalar import Maker, Step
 from kdsl_amdgpu.emulator.state import (
-    F16, F32, I16, U16, U32, Read, Waves, number, reader, scalar_register, unknown,
+    F16,
+    F32,
+    I16,
+    U16,
+    U32,
+    Read,
+    Waves,
+    number,
+    reader,
+    scalar_register,
+    unknown,
     vector_register,
 )  # fmt: skip
 

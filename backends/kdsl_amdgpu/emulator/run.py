@@ -15,7 +15,14 @@ from kdsl_amdgpu.emulator.memory import AccessError, Memory, Shared
 from kdsl_amdgpu.emulator.program import Instruction, Program
 from kdsl_amdgpu.emulator.scalar import Step
 from kdsl_amdgpu.emulator.state import (
-    ACCUMULATORS, TRAP, U32, VCC, Array, Waves, unknown, vector_register,
+    ACCUMULATORS,
+    TRAP,
+    U32,
+    VCC,
+    Array,
+    Waves,
+    unknown,
+    vector_register,
 )  # fmt: skip
 from kdsl_amdgpu.metadata import Kernel
 
@@ -188,7 +195,7 @@ class Emulator:
         return w
 
     def _until_stop(self, w: Waves, ready: list[Waves]) -> Waves | None:
-        """Run until a barrier (the waves are returned) or the end; parting waves go to ``ready``."""
+        """Run to a barrier (the waves are returned) or the end; parting waves go to ``ready``."""
         steps, instructions = self.steps, self.program.instructions
         pc, done = w.pc, 0
         count = w.count
@@ -269,4 +276,3 @@ class Emulator:
 
 def _nothing(w: Waves) -> None:
     """Do nothing: waits, hints, caches and modes are not modelled."""
-

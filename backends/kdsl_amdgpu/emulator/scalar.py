@@ -10,8 +10,21 @@ import numpy as np
 from kdsl_amdgpu.emulator import arithmetic as do
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.state import (
-    EXEC, F32, HALF, I32, I64, LOW, NULL, U32, U64, Array, Waves, number, scalar_pair,
-    scalar_register, unknown,
+    EXEC,
+    F32,
+    HALF,
+    I32,
+    I64,
+    LOW,
+    NULL,
+    U32,
+    U64,
+    Array,
+    Waves,
+    number,
+    scalar_pair,
+    scalar_register,
+    unknown,
 )  # fmt: skip
 
 Step = Callable[[Waves], None]
@@ -150,12 +163,15 @@ def _save_exec(function: Callable[[Any, Any], Any], bits: int) -> Maker:
 for _word in ("and", "or", "xor", "andn2", "and_not1", "orn2", "or_not1", "nand", "nor", "xnor"):
     for _bits in (32, 64):
         ROWS[f"s_{_word}_saveexec_b{_bits}"] = _save_exec(BITWISE[_word], _bits)
+
+
+def _exchanged(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda a, b: function(b, a)
+
+
 for _word, _plain in (("and_not0", "and_not1"), ("andn1", "andn2"), ("or_not0", "or_not1")):
     for _bits in (32, 64):
-        _swapped = BITWISE[_plain]
-        ROWS[f"s_{_word}_saveexec_b{_bits}"] = _save_exec(
-            lambda a, b, f=_swapped: f(b, a), _bits
-        )
+        ROWS[f"s_{_word}_saveexec_b{_bits}"] = _save_exec(_exchanged(BITWISE[_plain]), _bits)
 
 
 def _carry(function: Callable[[Any, Any, Any], Any], uses: bool) -> Maker:
@@ -366,6 +382,7 @@ def _chooses(greater: bool) -> Maker:
 ROWS["s_max_i32"] = _chooses(greater=True)
 ROWS["s_min_i32"] = _chooses(greater=False)
 
+
 def _either_nan(a: Any, b: Any) -> Any:
     return np.isnan(a) | np.isnan(b)
 
@@ -506,6 +523,8 @@ FLOAT_ROWS: dict[str, tuple[Callable[..., Any], int]] = {
     "s_max_num_f32": (np.fmax, 2), "s_min_f32": (np.fmin, 2), "s_max_f32": (np.fmax, 2),
     "s_floor_f32": (np.floor, 1), "s_ceil_f32": (np.ceil, 1), "s_trunc_f32": (np.trunc, 1),
     "s_rndne_f32": (np.rint, 1), "s_maximum_f32": (np.maximum, 2), "s_minimum_f32": (np.minimum, 2),
+    "v_s_exp_f32": (do.exp2, 1), "v_s_log_f32": (do.log2, 1), "v_s_rcp_f32": (do.rcp, 1),
+    "v_s_rsq_f32": (do.rsq, 1), "v_s_sqrt_f32": (np.sqrt, 1),
 }  # fmt: skip
 
 
@@ -556,4 +575,14 @@ def _to_float(view: Any) -> Maker:
     return make
 
 
+def _from_float(convert: Callable[[Any], Any]) -> Maker:
+    def make(ins: Instruction) -> Step:
+        out, a = write32(ins.operands[0]), read32(ins.operands[1])
+        return lambda w: out(w, convert(a(w).view(F32)).view(U32))
+
+    return make
+
+
+ROWS["s_cvt_i32_f32"] = _from_float(do.to_int(I32, -(1 << 31), (1 << 31) - 1))
+ROWS["s_cvt_u32_f32"] = _from_float(do.to_int(U32, 0, (1 << 32) - 1))
 ROWS["s_cvt_f32_i32"], ROWS["s_cvt_f32_u32"] = _to_float(I32), _to_float(U32)

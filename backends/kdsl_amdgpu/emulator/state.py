@@ -233,7 +233,7 @@ def _sign_modifiers(text: str, kind: str) -> tuple[bool, bool, str]:
     text = text[1:] if negate else text
     if text.startswith("neg("):
         negate, text = True, text[4:-1]
-    magnitude = text.startswith("|") or text.startswith("abs(")
+    magnitude = text.startswith(("|", "abs("))
     if text.startswith("abs("):
         text = text[4:-1]
     return negate, magnitude, text.strip("|")

@@ -12,8 +12,25 @@ from kdsl_amdgpu.emulator.crosslane import dpp_mover, sdwa_reader, sdwa_writer
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.scalar import COMPARE, FLOAT_COMPARE, Maker, Step
 from kdsl_amdgpu.emulator.state import (
-    EXEC, F16, F32, F64, I16, I32, I64, NULL, U16, U32, U64, VCC, Read, Waves, number,
-    reader, scalar_register, unknown, vector_register,
+    EXEC,
+    F16,
+    F32,
+    F64,
+    I16,
+    I32,
+    I64,
+    NULL,
+    U16,
+    U32,
+    U64,
+    VCC,
+    Read,
+    Waves,
+    number,
+    reader,
+    scalar_register,
+    unknown,
+    vector_register,
 )  # fmt: skip
 
 ROWS: dict[str, Maker] = {}
@@ -327,7 +344,8 @@ rows("u16", "u16 u16", {
     "v_lshlrev_b16": lambda b, a: a << (b & U16(15)),
     "v_lshrrev_b16": lambda b, a: a >> (b & U16(15)),
     "v_ashrrev_i16": lambda b, a: (a.view(I16) >> (b & U16(15)).view(I16)).view(U16),
-    "v_and_b16": lambda a, b: a & b, "v_or_b16": lambda a, b: a | b, "v_xor_b16": lambda a, b: a ^ b,
+    "v_and_b16": lambda a, b: a & b, "v_or_b16": lambda a, b: a | b,
+    "v_xor_b16": lambda a, b: a ^ b,
 })  # fmt: skip
 rows("i16", "i16 i16", {
     "v_max_i16": np.maximum, "v_min_i16": np.minimum, "v_add_nc_i16": lambda a, b: a + b,
@@ -550,7 +568,8 @@ def _divide_fused(kind: str) -> Maker:
         sources = [reader(text, kind) for text in ins.operands[1:4]]
 
         def step(w: Waves) -> None:
-            write(w, do.divide_fused(*[read(w) for read in sources], w.lane_mask(VCC)))
+            a, b, c = (read(w) for read in sources)
+            write(w, do.divide_fused(a, b, c, w.lane_mask(VCC)))
 
         return step
 

@@ -465,4 +465,3 @@ class Approximate(Op, name="ptx.approximate", traits=(Pure,)):
     def verify(self) -> None:
         element = getattr(self.x.type, "element", self.x.type)
         rules.require(self, element is F32, f"{self.x.type} where f32 is wanted")
-

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kdsl.codegen.lowering import LoweringTable
-from kdsl.dialects import func, memref
+from kdsl.dialects import func
 from kdsl.ir.core import Module, Op, Value
-from kdsl.ir.types import DYNAMIC, I1, MemRefType, ScalarType
+from kdsl.ir.types import I1, MemRefType, ScalarType
 from kdsl.target.target import Target
 from kdsl_ptx import abi
 from kdsl_ptx.dialect import machine
@@ -28,6 +28,9 @@ MAX_REGISTERS = "ptx.max_registers"
 MIN_WORKGROUPS = "ptx.min_workgroups"
 ARGUMENT_ALIGN = "kdsl.arg_align"
 """On a kernel: what divides the address of each argument, in bytes."""
+PLAN = "ptx.plan."
+"""Attributes of a kernel that start so are its schedule, which errors of the gate quote."""
+SCHEDULE = "// schedule of "
 SHARED_ALIGN = 1024
 
 LOWER = LoweringTable("the PTX back end")
@@ -110,7 +113,11 @@ COUNTED_BARRIERS: set[type[Op]] = {machine.MbarrierInit, machine.BarSync, machin
 
 
 def _text(op: func.Func, w: Writer, params: list[str], facts: abi.KernelFacts) -> str:
-    lines = [f".visible .entry {facts.symbol}({', '.join(params)})"]
+    lines = []
+    plan = [f"{k.removeprefix(PLAN)}={v}" for k, v in op.attributes.items() if k.startswith(PLAN)]
+    if plan:
+        lines.append(f"{SCHEDULE}{facts.symbol}: {', '.join(plan)}")
+    lines.append(f".visible .entry {facts.symbol}({', '.join(params)})")
     lines += _directives(op, facts)
     lines.append("{")
     for kind, count in w.counts.items():
@@ -194,16 +201,13 @@ def _read_pointer(w: Writer, arg: Value, name: str, align: int, written: bool) -
     w.buffers[arg] = Buffer(
         base, GLOBAL, list(t.shape), list(t.element_strides), max(align, natural), 0, written
     )
-    assert DYNAMIC not in (align, natural)
 
 
 def _written_arguments(op: func.Func) -> set[int]:
     """Return the arguments that the kernel may write to."""
     found: set[int] = set()
     for number, arg in enumerate(op.body.args):
-        if isinstance(arg.type, MemRefType) and not all(
-            _only_reads(user) for user in arg.users
-        ):
+        if isinstance(arg.type, MemRefType) and not all(_only_reads(user) for user in arg.users):
             found.add(number)
     return found
 
@@ -212,4 +216,4 @@ def _only_reads(op: Op) -> bool:
     return op.name in ("memref.load", "vector.load", "vector.gather", "memref.dim")
 
 
-__all__ = ["LOWER", "DeviceCode", "device_code", "device_text", "kernel_facts", "memref"]
+__all__ = ["LOWER", "DeviceCode", "device_code", "device_text", "kernel_facts"]

@@ -308,7 +308,7 @@ def _call(op: func.Call, w: Writer, table: LoweringTable) -> None:
     w.open_scope()
     for value, arg in zip(op.args, target.body.args, strict=True):
         for held in (w.loose_of, w.words_of, w.low_of):
-            held.pop(arg, None)  # type: ignore[attr-defined]
+            held.pop(arg, None)
         _rename(w, arg, value)
     _forget_inside(w, target)
     end = write_block(w, target.body, table)
@@ -323,7 +323,7 @@ def _forget_inside(w: Writer, target: Op) -> None:
     for op in target.walk():
         for value in op.results:
             for held in (w.loose_of, w.words_of, w.low_of):
-                held.pop(value, None)  # type: ignore[attr-defined]
+                held.pop(value, None)
 
 
 # -------------------------------------------------------------------------------------- assertions

@@ -361,8 +361,12 @@ def bind_constant(y: Value, value: Any, w: Writer) -> None:
     element = element_type(y.type)
     if isinstance(value, Dense):
         if value.is_splat:
-            texts = [literal(value.array.item() if element.bits > 16 or element.kind != "f"
-                             else value.array, element)] * count_of(y.type)
+            texts = [
+                literal(
+                    value.array.item() if element.bits > 16 or element.kind != "f" else value.array,
+                    element,
+                )
+            ] * count_of(y.type)
         else:
             texts = [literal(n, element) for n in value.array.reshape(-1)]
     else:

@@ -8,9 +8,8 @@ from kdsl.codegen.lowering import LoweringTable
 from kdsl.dialects import gpu, kdsl
 from kdsl.dialects.arith import constant_of
 from kdsl.ir.core import Value
-from kdsl.ir.types import F32, I1, INDEX, VectorType, element_type
-from kdsl_ptx.emit.floats import widen_text
-from kdsl_ptx.emit.integers import extend_text
+from kdsl.ir.types import I1, INDEX, VectorType, element_type
+from kdsl_ptx.emit.integers import extend_text, widen_text
 from kdsl_ptx.emit.writer import Writer, class_of
 
 lower = LoweringTable("the PTX back end")
@@ -86,7 +85,8 @@ def shuffle(op: gpu.Shuffle, w: Writer) -> None:
 def print_values(op: kdsl.Print, w: Writer) -> None:
     """The driver's vprintf: a format and a buffer of promoted arguments."""
     texts = op.format.split("{}")
-    pieces, args = [_escape(texts[0])], []
+    pieces = [_escape(texts[0])]
+    args: list[str] = []
     for value, text in zip(op.values, texts[1:], strict=True):
         pieces += [_conversions(w, value, args), _escape(text)]
     name = w.parts.string("".join(pieces) + "\n")
@@ -156,6 +156,3 @@ def write_matrix_multiply(op: Any, w: Writer, shape: str) -> None:
     listed = ", ".join(f"{{{', '.join(row)}}}" for row in (made, *rows))
     w.do(f"{word} {listed}")
     w.bind_registers(op.results[0], made)
-
-
-__all__ = ["F32", "lower", "special", "write_matrix_multiply"]

@@ -14,8 +14,8 @@ from kdsl.codegen.lowering import LoweringTable
 from kdsl.dialects import arith, kdsl, memref, vector
 from kdsl.dialects.arith import constant_of
 from kdsl.ir.core import BlockArgument, Value
-from kdsl.ir.types import DYNAMIC, I1, INDEX, ScalarType, VectorType, element_type
-from kdsl_ptx.emit.integers import each, extend_text
+from kdsl.ir.types import DYNAMIC, I1, INDEX, ScalarType, element_type
+from kdsl_ptx.emit.integers import extend_text
 from kdsl_ptx.emit.writer import Buffer, Writer, class_of, count_of, is_packed, raw
 
 lower = LoweringTable("the PTX back end")
@@ -104,9 +104,7 @@ def depth_of(value: Value) -> int:
     return depth
 
 
-def _wide(
-    w: Writer, buffer: Buffer, atoms: list[Any], item: int, constant: int
-) -> tuple[str, int]:
+def _wide(w: Writer, buffer: Buffer, atoms: list[Any], item: int, constant: int) -> tuple[str, int]:
     register = buffer.base
     for _, value, by in atoms:
         register = _add_wide(w, register, value, by, item)
@@ -229,7 +227,7 @@ def _braced(texts: list[str]) -> str:
 COUNTS = {1: "", 2: ".v2", 4: ".v4"}
 
 
-def load_run(op: Any, w: Writer, place: Place, y: Value, guard: str = "") -> None:
+def load_run(op: Any, w: Writer, place: Place, y: Value) -> None:
     """Read consecutive elements into ``y``."""
     element, count = element_type(y.type), count_of(y.type)
     item = item_bytes(element)
@@ -237,9 +235,9 @@ def load_run(op: Any, w: Writer, place: Place, y: Value, guard: str = "") -> Non
     if element is I1:
         found = []
         for i in range(count):
-            held = w.new("h")
-            w.do(f"{word}.u8 {held}, {place.at(i)}{policy}")
-            found.append(w.let("p", "setp.ne.s16", held, 0))
+            byte = w.new("h")
+            w.do(f"{word}.u8 {byte}, {place.at(i)}{policy}")
+            found.append(w.let("p", "setp.ne.s16", byte, 0))
         w.bind(y, found)
         return
     packed = is_packed(y.type)
@@ -268,15 +266,15 @@ def load_run(op: Any, w: Writer, place: Place, y: Value, guard: str = "") -> Non
     w.bind(y, loose)
 
 
-def store_run(op: Any, w: Writer, place: Place, value: Value, guard: str = "") -> None:
-    """Write consecutive elements; ``guard`` is a predicate prefix."""
+def store_run(op: Any, w: Writer, place: Place, value: Value) -> None:
+    """Write consecutive elements."""
     element, count = element_type(value.type), count_of(value.type)
     item = item_bytes(element)
     word, policy = store_word(op, w, place.buffer)
     if element is I1:
-        for i, text in enumerate(w.loose(value)):
-            byte = w.let("h", "selp.b16", 1, 0, w.register(text, "p"))
-            w.do(f"{guard}{word}.b8 {place.at(i)}, {byte}{policy}")
+        for i, bit in enumerate(w.loose(value)):
+            byte = w.let("h", "selp.b16", 1, 0, w.register(bit, "p"))
+            w.do(f"{word}.b8 {place.at(i)}, {byte}{policy}")
         return
     runs = pieces(count, item, place.align)
     by_words = is_packed(value.type) and all(n * item >= 4 for _, n in runs)
@@ -287,14 +285,14 @@ def store_run(op: Any, w: Writer, place: Place, value: Value, guard: str = "") -
             kind, n = (".b32" if by_words else f".b{item * 8}"), size * item // step
             start = first * item // step
             given = [raw(t) for t in texts[start : start + n]]
-            if any(t[0] != "%" for t in given) and n > 1:
+            if n > 1:
                 given = [w.register(t, "r" if kind == ".b32" else "d") for t in given]
             at = place.at(first * item)
-            w.do(f"{guard}{word}{COUNTS[n]}{kind} {at}, {_braced(given)}{policy}")
+            w.do(f"{word}{COUNTS[n]}{kind} {at}, {_braced(given)}{policy}")
             continue
         for i in range(first, first + size):
-            text = w.register(texts[i], "h")
-            w.do(f"{guard}{word}.b{item * 8} {place.at(i * item)}, {text}{policy}")
+            held = w.register(texts[i], "h")
+            w.do(f"{word}.b{item * 8} {place.at(i * item)}, {held}{policy}")
 
 
 # ------------------------------------------------------------------------------------- load, store
@@ -480,9 +478,7 @@ def alloca(op: memref.Alloca, w: Writer) -> None:
     if base is None:
         base = w.terms[key] = w.new("r")
         w.entry.append(f"\tmov.b32 {base}, kdsl_local;")
-    w.buffers[op.y] = Buffer(
-        base, LOCAL, list(t.shape), list(t.element_strides), align, start
-    )
+    w.buffers[op.y] = Buffer(base, LOCAL, list(t.shape), list(t.element_strides), align, start)
 
 
 @lower(memref.Prefetch)
@@ -500,10 +496,6 @@ def prefetch(op: memref.Prefetch, w: Writer) -> None:
 ATOMIC_WORDS = {
     "addf": "add.f", "addi": "add.", "assign": "exch.b", "maxs": "max.s", "maxu": "max.u",
     "mins": "min.s", "minu": "min.u", "ori": "or.b", "andi": "and.b",
-}  # fmt: skip
-ATOMIC_TYPES = {
-    ("addf", "f16"): "add.noftz.f16", ("addf", "bf16"): "add.noftz.bf16",
-    ("addi", 32): "add.u32", ("addi", 64): "add.u64",
 }  # fmt: skip
 
 
@@ -583,8 +575,11 @@ def compare_and_swap(op: Any, w: Writer, kind: str, element: ScalarType, place: 
     result = w.let(held, f"mov.b{bits}", seen)
     now = w.new(held)
     w.do(f"atom.relaxed.{_scope(space)}.{space}.cas.b{bits} {now}, {at}, {seen}, {new}")
-    w.do(f"setp.eq.b{bits} {won}, {now}, {seen}" if bits > 16 else
-         f"setp.eq.s16 {won}, {now}, {seen}")
+    w.do(
+        f"setp.eq.b{bits} {won}, {now}, {seen}"
+        if bits > 16
+        else f"setp.eq.s16 {won}, {now}, {seen}"
+    )
     w.do(f"mov.b{bits} {seen}, {now}")
     w.do(f"@!{won} bra {again}")
     w.close_scope()
@@ -609,6 +604,3 @@ def _byte_place(w: Writer, place: Place) -> tuple[str, str]:
         even = w.let("r", "and.b32", low, -2)
     odd = w.let("r", "and.b32", low, 1)
     return even, w.let("r", "shl.b32", odd, 3)
-
-
-__all__ = ["GLOBAL", "SHARED", "VectorType", "each", "lower", "place_of", "shared_base"]

@@ -22,8 +22,7 @@ import numpy as np
 
 from kdsl.dialects import arith
 from kdsl.ir.core import Op, Value
-from kdsl.ir.types import F32, F64, I1, INDEX, MemRefType, ScalarType, Type, VectorType
-from kdsl.ir.types import element_type as element_type
+from kdsl.ir.types import F32, F64, I1, ScalarType, Type, VectorType, element_type
 from kdsl_ptx.emit.facts import IntegerFacts, is_dead_after
 
 CLASS_OF_BITS = {1: "p", 8: "h", 16: "h", 32: "r", 64: "d"}
@@ -286,10 +285,10 @@ class Writer:
         known = self.low_of.get(value)
         if known is not None:
             return known[0]
-        word = WRAPPING.get(type(value.op)) if depth < DEEPEST else None
-        if word is not None:
-            assert value.op is not None
-            a, b = (self.low_bits(v, depth + 1) for v in value.op.operands)
+        op = value.op
+        word = None if op is None or depth >= DEEPEST else WRAPPING.get(type(op))
+        if op is not None and word is not None:
+            a, b = (self.low_bits(v, depth + 1) for v in op.operands)
             return self.term("r", word, a, b)
         text = self.one(value)
         return self.term("r", "cvt.u32.u64", text) if text[0] == "%" else self.narrowed(text)
@@ -378,10 +377,3 @@ def raw(text: str) -> str:
     if text[:2] in ("0f", "0d"):
         return f"0x{text[2:]}"
     return text
-
-
-def is_pointer(t: MemRefType) -> bool:
-    return t.strides is None
-
-
-__all__ = ["INDEX", "Buffer", "ModuleParts", "Writer", "element_type"]

@@ -44,6 +44,8 @@ class AsyncDots(Pass):
                         if isinstance(loop, For) and is_rolling(loop):
                             _roll(loop)
                     _Flights(str(ping_pong)).block(op.consumer)
+                    for each in op.walk():
+                        each.attributes.pop(ROLLED, None)
                     sweep(op)
                     changed = True
         return changed

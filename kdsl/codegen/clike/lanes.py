@@ -70,7 +70,7 @@ def _exchange(w: Writer, word: str, t: ScalarType, value: str, source: str) -> s
         w.exchange = 0
     raw = w.words.unsigned(t)
     name = f"kdsl_exchange{t.bits}_{w.exchange}"
-    declaration = f"{w.spelling.workgroup} {raw} {name}[{w.lanes}];"
+    declaration = w.spelling.shared(raw, name, w.lanes, t.bits // 8)
     if declaration not in w.shared:
         w.shared.append(declaration)
     held = value if raw == word else w.spelling.bits(raw, value)

@@ -124,10 +124,8 @@ def workgroup_alloc(op: tiles.WorkgroupAlloc, w: Writer) -> None:
     t = memref.memref_type(op.y)
     name = f"shared{len(w.shared)}"
     count = span(t)
-    w.shared.append(
-        f"{w.spelling.workgroup} {w.words.memory(t.element)} {name}[{count}] "
-        f"__attribute__((aligned({max(op.align, item_bytes(t.element))})));"
-    )
+    align = max(op.align, item_bytes(t.element))
+    w.shared.append(w.spelling.shared(w.words.memory(t.element), name, count, align))
     w.buffers[op.y] = Buffer(name, "", list(t.shape), list(t.element_strides), WORKGROUP)
 
 
@@ -172,7 +170,8 @@ def vector_load(op: vector.Load, w: Writer) -> None:
             texts.append(element(w, op.source, _offset(at, first)))
         else:
             aligned = _is_aligned(op, first, count, t)
-            loaded = w.spelling.load(word, count, f"{base} + {_offset(at, first)}", aligned)
+            pointer = f"{base} + {_offset(at, first)}"
+            loaded = w.spelling.load(qualifier(w, op.source), word, count, pointer, aligned)
             name = w.let(w.spelling.vector_word(word, count), loaded)
             texts += [w.spelling.part(name, i) for i in range(count)]
         _count(w, "load", op.source, count)
@@ -195,8 +194,14 @@ def vector_store(op: vector.Store, w: Writer) -> None:
         else:
             aligned = _is_aligned(op, first, count, t)
             pointer = f"{base} + {_offset(at, first)}"
-            w.do(w.spelling.store(word, list(row[first : first + count]), pointer, aligned))
+            parts = list(row[first : first + count])
+            w.do(w.spelling.store(qualifier(w, op.target), word, parts, pointer, aligned))
         _count(w, "store", op.target, count)
+
+
+def qualifier(w: Writer, ref: Value) -> str:
+    """Return the qualifier of a buffer's pointer."""
+    return w.spelling.spaces[w.buffers[ref].space]
 
 
 def pieces(n: int, widths: Sequence[int]) -> list[tuple[int, int]]:

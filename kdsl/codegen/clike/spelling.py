@@ -27,14 +27,16 @@ class Spelling:
 
     - ``unsigned``, ``signed``: integer words by bits; ``floats``: words of the float types.
     - ``literals``: what follows an integer literal, by bits.
-    - ``spaces``: qualifiers of pointers by memory space; ``workgroup``: that of a declaration.
+    - ``spaces``: qualifiers of pointers by memory space.
     - ``bits(word, text)``: bits viewed as another type of their size.
     - ``thread``, ``lane``: this lane's number in workgroup and subgroup, as index; ``program``,
       ``programs`` (by axis): its place in the grid and the grid's size, as index.
-    - ``load(word, count, pointer, aligned)`` reads consecutive elements as one vector of the type
-      ``vector_word(word, count)``; ``part(name, i)`` is its element i; ``store(word, parts,
-      pointer, aligned)`` is the statement that writes some. ``widths``: the vector lengths there
-      are, longest first.
+    - ``stored``: floats that are values in the language even where the chip computes in f32.
+    - ``shared(word, name, count, align)`` declares workgroup memory.
+    - ``load(qualifier, word, count, pointer, aligned)`` reads consecutive elements as one vector of
+      the type ``vector_word(word, count)``; ``part(name, i)`` is its element i; ``store(qualifier,
+      word, parts, pointer, aligned)`` is the statement that writes some. ``widths``: the vector
+      lengths there are, longest first.
     - ``functions``: builtins by kdsl's names for them; ``helpers``: the text of functions that are
       written in front of the kernels that need them.
     - ``shuffle(word, value, lane)``: another lane's value; None where subgroups are made of
@@ -51,16 +53,16 @@ class Spelling:
     floats: Mapping[str, str]
     literals: Mapping[int, str]
     spaces: Mapping[int | None, str]
-    workgroup: str
     bits: Callable[[str, str], str]
     thread: str
     lane: str
     program: tuple[str, str, str]
     programs: tuple[str, str, str]
     barrier: str
-    load: Callable[[str, int, str, bool], str]
+    shared: Callable[[str, str, int, int], str]
+    load: Callable[[str, str, int, str, bool], str]
     part: Callable[[str, int], str]
-    store: Callable[[str, list[str], str, bool], str]
+    store: Callable[[str, str, list[str], str, bool], str]
     vector_word: Callable[[str, int], str]
     functions: Mapping[str, str]
     atomics: Mapping[str, str]
@@ -68,6 +70,7 @@ class Spelling:
     atomic_swap: Callable[[str, str, str, str, str], str]
     helpers: Mapping[str, str] = field(default_factory=dict)
     widths: tuple[int, ...] = (4, 2)
+    stored: frozenset[str] = frozenset()
     shuffle: Callable[[str, str, str], str] | None = None
     printf: str | None = None
     offsets: bool = True
@@ -99,9 +102,8 @@ class Words:
 
     def is_held(self, t: ScalarType) -> bool:
         """Return whether a float is held as an unsigned integer."""
-        return t.kind == "f" and (
-            t.text not in self.features.native or t.text not in self.spelling.floats
-        )
+        known = t.text in self.features.native or t.text in self.spelling.stored
+        return t.kind == "f" and not (known and t.text in self.spelling.floats)
 
     def memory(self, t: ScalarType) -> str:
         """Return the type of an element in memory."""

@@ -198,19 +198,28 @@ def plain_int(value: Any) -> int:
 
 @lower(vector.Load)
 def vector_load(op: vector.Load, w: FunctionWriter) -> None:
-    pointer = _place(w, op.source, op.indices)
-    align = _alignment(op, op.source)
-    hint = _hint(op, align, _bytes(op.y))
-    t = w.spelling.memory(op.y.type)
-    _finish_load(w, op.y, f"load {t}, {pointer}, align {align}{hint}")
+    _finish_load(w, op.y, load_text(op, w, op.source, op.y))
+
+
+def load_text(op: Any, w: FunctionWriter, source: Value, y: Value) -> str:
+    """Return the instruction that loads consecutive elements."""
+    pointer = _place(w, source, op.indices)
+    align = _alignment(op, source)
+    hint = _hint(op, align, _bytes(y))
+    return f"load {w.spelling.memory(y.type)}, {pointer}, align {align}{hint}"
 
 
 @lower(vector.Store)
 def vector_store(op: vector.Store, w: FunctionWriter) -> None:
-    pointer = _place(w, op.target, op.indices)
-    align = _alignment(op, op.target)
-    hint = _hint(op, align, _bytes(op.value))
-    w.do(f"store {_stored(w, op.value)}, {pointer}, align {align}{hint}")
+    w.do(store_text(op, w, op.target, op.value))
+
+
+def store_text(op: Any, w: FunctionWriter, target: Value, value: Value) -> str:
+    """Return the instruction that stores consecutive elements."""
+    pointer = _place(w, target, op.indices)
+    align = _alignment(op, target)
+    hint = _hint(op, align, _bytes(value))
+    return f"store {_stored(w, value)}, {pointer}, align {align}{hint}"
 
 
 def _bytes(value: Value) -> int:

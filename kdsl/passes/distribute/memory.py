@@ -19,14 +19,17 @@ from kdsl.dialects.memref import Store as ScalarStore
 from kdsl.dialects.vector import Broadcast, Load, MaskedLoad, MaskedStore, Store
 from kdsl.ir.core import Value
 from kdsl.ir.types import I32, MemRefType, VectorType, vector
+from kdsl.passes.distribute.rearrange import convert
 from kdsl.passes.distribute.scratch import in_order
 from kdsl.passes.distribute.window import Piece, Window
-from kdsl.target.layout import Layout
+from kdsl.passes.tile_layout import unit_axis
+from kdsl.target.layout import Layout, blocked
 
 if TYPE_CHECKING:
     from kdsl.passes.distribute.lowering import Lowering
 
 HINTS = ("kdsl.cache", "kdsl.evict")
+WORD_BITS = 32
 
 
 def lower_load(op: LoadTile, low: Lowering) -> None:
@@ -145,7 +148,27 @@ def lower_store(op: StoreTile, low: Lowering) -> None:
     """Store a lane's elements of a tile; of lanes with the same elements one does."""
     value = op.value
     layout = low.layout_of(value)
-    store_window(low, op, low.fragment(value, layout), layout)
+    fragment = low.fragment(value, layout)
+    wider = _wider(low, op, layout)
+    if wider is not None:
+        fragment, layout = convert(low, fragment, layout, wider), wider
+    store_window(low, op, fragment, layout)
+
+
+def _wider(low: Lowering, op: StoreTile, layout: Layout) -> Layout | None:
+    """Return a layout to store in when a lane has less than a word side by side; None to keep it.
+
+    Accumulators of some matrix units are so; the detour through workgroup memory must fit there.
+    """
+    kind, unit, lane = op.value.type, unit_axis(op), low.lane
+    bits = max(8, kind.element.bits)
+    if unit is None or len(kind.shape) < 2 or bits >= WORD_BITS:
+        return None
+    size = kind.size * bits // 8
+    if size * 2 > lane.features.shared_bytes or Window(low, op, layout).width * bits >= WORD_BITS:
+        return None
+    wide = blocked(kind.shape, bits, lane.subgroup, lane.warps, unit)
+    return wide if Window(low, op, wide).width * bits > WORD_BITS else None
 
 
 def store_window(low: Lowering, op: StoreTile, fragment: Value, layout: Layout) -> None:

@@ -14,8 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdsl.ir.core import Value
-from kdsl.ir.types import element_type
-from kdsl.passes.distribute.scratch import from_scratch, into_scratch, padded, to_storage
+from kdsl.ir.types import ScalarType, element_type
+from kdsl.passes.distribute.scratch import (
+    from_scratch,
+    into_scratch,
+    padded,
+    pieces,
+    to_storage,
+    widest_access,
+)
 from kdsl.target.layout import Layout
 
 if TYPE_CHECKING:
@@ -44,9 +51,28 @@ def convert(low: Lowering, fragment: Value, source: Layout, target: Layout) -> V
     """Return a fragment in another layout."""
     if source == target:
         return fragment
-    strides, size = padded(source.shape, element_type(fragment.type))
-    views = [View(layout, tuple(strides)) for layout in (source, target)]
+    strides, size = fewest_accesses(source, target, element_type(fragment.type))
+    views = [View(layout, strides) for layout in (source, target)]
     return move(low, [(fragment, views[0])], views[1], size)
+
+
+def fewest_accesses(
+    source: Layout, target: Layout, element: ScalarType
+) -> tuple[tuple[int, ...], int]:
+    """Return strides, and the size: the order of axes that both sides touch in widest pieces."""
+    stored = to_storage(element)
+    best: tuple[int, tuple[int, ...], int] | None = None
+    for order in (list(range(len(source.shape))), list(reversed(range(len(source.shape))))):
+        ordered, size = padded([source.shape[axis] for axis in order], element)
+        strides = [0] * len(order)
+        for axis, step in zip(order, ordered, strict=True):
+            strides[axis] = step
+        widest = widest_access(stored)
+        count = sum(len(pieces(side, strides, 0, widest)[1]) for side in (source, target))
+        if best is None or count < best[0]:
+            best = (count, tuple(strides), size)
+    assert best is not None
+    return best[1], best[2]
 
 
 def move(low: Lowering, parts: Sequence[Part], target: View, size: int) -> Value:

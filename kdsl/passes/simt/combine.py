@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kdsl.dialects.arith import CMPI, Addi, Cmpi, IndexCast
+from kdsl.dialects.arith import CMPI, Addi, Andi, Cmpi, IndexCast, index_constant
 from kdsl.dialects.gpu import WORKGROUP
 from kdsl.dialects.kdsl import WorkgroupAlloc
 from kdsl.dialects.memref import Load, Store
@@ -16,6 +16,8 @@ from kdsl.ir.types import INDEX, ScalarType, memref
 from kdsl.passes.distribute.hazards import Hazards
 from kdsl.passes.distribute.lane import Lane
 
+FEW_PARTS = 4
+"""So many values every lane combines by itself."""
 MOST_PARTS = 32
 """More values than these are combined in steps, by several lanes."""
 Combine = Callable[[Builder, Value, Value], Value]
@@ -52,11 +54,7 @@ class Team:
         ``number`` tells apart what is combined side by side: it has its own room in memory.
         """
         lane, b = self.lane, self.builder
-        width = lane.subgroup
-        while width > 1:
-            width //= 2
-            other = lane.shuffle(value, "xor", lane.i32(width), lane.subgroup)
-            value = combine(b, value, other)
+        value = self._across(value, lane.subgroup, combine)
         if lane.warps == 1:
             return value
         room = self.room(value.type, lane.warps, number)
@@ -64,12 +62,33 @@ class Team:
         if lane.warps > MOST_PARTS:
             return self._halved(room, combine)
         self.before(_touches(room, writes=False))
+        if FEW_PARTS < lane.warps <= lane.subgroup and lane.warps & (lane.warps - 1) == 0:
+            mine = b.create(Load, room, [self._part_of_lane()])
+            return self._across(mine, lane.warps, combine)
         parts = [b.create(Load, room, [lane.index(i)]) for i in range(lane.warps)]
         while len(parts) > 1:
             pairs = zip(parts[::2], parts[1::2], strict=False)
             rest = parts[-1:] if len(parts) % 2 else []
             parts = [*(combine(b, x, y) for x, y in pairs), *rest]
         return parts[0]
+
+    def _across(self, value: Value, width: int, combine: Combine) -> Value:
+        """Combine the values of each run of ``width`` lanes; all of its lanes get the result."""
+        lane = self.lane
+        while width > 1:
+            width //= 2
+            other = lane.shuffle(value, "xor", lane.i32(width), lane.subgroup)
+            value = combine(self.builder, value, other)
+        return value
+
+    def _part_of_lane(self) -> Value:
+        """Return which subgroup's value a lane reads when all of them are spread over lanes."""
+        lane = self.lane
+        thread = lane.thread
+        return lane.once(
+            "subgroup's part",
+            lambda b: b.create(Andi, thread, index_constant(b, lane.warps - 1)),
+        )
 
     def _halved(self, room: Value, combine: Combine) -> Value:
         """Combine many values in memory, half of them with the other half until one is left."""

@@ -76,7 +76,9 @@ def _matrix(op: Any, layout: Any, shape: tuple[int, int], lanes: np.ndarray) -> 
     rows, cols = _places(op, layout, lanes.shape[2])
     found = np.zeros((lanes.shape[0], *shape), lanes.dtype)
     found[:, rows, cols] = lanes
-    copies = found[:, rows, cols].view(np.uint8) != np.ascontiguousarray(lanes).view(np.uint8)
+    copies = np.ascontiguousarray(found[:, rows, cols]).view(np.uint8) != (
+        np.ascontiguousarray(lanes).view(np.uint8)
+    )
     if copies.any():
         raise InterpreterError(op.loc, op=op.name, what="copies of one element differ")
     return found

@@ -1,15 +1,19 @@
 """Check Hopper kernels on a device against torch: ``python tests/backends/ptx/device_hopper.py``.
 
 Needs a GPU of compute capability 9.0 and torch. ``--time`` adds TFLOP/s, interleaved with cuBLAS and
-torch's attention; ``--only NAME`` keeps the cases whose name holds NAME. Not collected by pytest.
+torch's attention; ``--only NAME`` keeps the cases whose name holds NAME; ``--modules`` runs the
+scheduled modules of ``hopper/*.mlir`` instead of kernels. Not collected by pytest.
 """
 
 import argparse
 import math
 import statistics
+import struct
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 
 import kdsl as kd
@@ -76,6 +80,7 @@ class Case:
     out: torch.Tensor
     allowed: float
     flops: float
+    inputs: tuple[torch.Tensor, ...] = ()
 
 
 def random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
@@ -134,7 +139,75 @@ def attention_case(
         out,
         ATTENTION_ERROR[dtype],
         4.0 * batch * hq * rows * keys * size * done,
+        (q, k, v),
     )
+
+
+# ------------------------------------------------------------------- scheduled modules, by text
+
+
+def entry_of(name: str) -> object:
+    """Return the entry of a scheduled module in ``hopper/``, compiled from after "optimize"."""
+    import kdsl.dialects.all  # noqa: F401 - the parser knows the ops of imported dialects
+    import kdsl_ptx.dialect.tile  # noqa: F401 - likewise
+    from kdsl.compiler import compile_module, target_of
+    from kdsl.ir.parser import parse
+
+    text = (Path(__file__).parent / "hopper" / f"{name}.mlir").read_text()
+    (entry,) = compile_module(parse(text), target_of("ptx:sm_90a"), "optimize").load().values()
+    return entry
+
+
+def call_entry(entry: object, *args: object) -> None:
+    """Call an entry with tensors and floats on torch's current stream."""
+    words: list[int] = []
+    for arg in args:
+        if isinstance(arg, torch.Tensor):
+            words += [arg.data_ptr(), *arg.shape, *arg.stride()]
+        else:
+            words.append(struct.unpack("<i", struct.pack("<f", arg))[0])
+    words += [torch.cuda.current_stream().cuda_stream, torch.cuda.current_device()]
+    slots = np.array(words, np.int64)
+    status = entry.call(slots.ctypes.data)
+    assert status == 0, status
+
+
+def module_cases() -> list[object]:
+    """Return makers of cases that run the scheduled modules."""
+    gemm, flash = entry_of("gemm"), entry_of("attention_causal_d128")
+
+    def gemm_by_module(m: int, n: int, k: int) -> Case:
+        a, b = (random(*shape, dtype=torch.bfloat16) for shape in ((m, k), (n, k)))
+        c = torch.full((m, n), math.nan, device="cuda", dtype=torch.bfloat16)
+        return Case(
+            f"module gemm {m}x{n}x{k}",
+            lambda: call_entry(gemm, a, b, c),
+            lambda: torch.matmul(a, b.T),
+            lambda: a.float() @ b.float().T,
+            c,
+            ROUNDING[torch.bfloat16],
+            2.0 * m * n * k,
+        )
+
+    def attention_by_module(batch: int, heads: tuple[int, int], rows: int) -> Case:
+        case = attention_case(batch, heads, rows, rows, 128, True)
+        q, k, v = case.inputs
+        lse = torch.full(q.shape[:3], math.nan, device="cuda")
+        case.ours = lambda: call_entry(flash, q, k, v, case.out, 128**-0.5, lse)
+        case.name = f"module {case.name}"
+        return case
+
+    return [
+        lambda: gemm_by_module(128, 256, 64),
+        lambda: gemm_by_module(256, 512, 256),
+        lambda: gemm_by_module(1000, 776, 520),
+        lambda: gemm_by_module(8192, 8192, 8192),
+        lambda: attention_by_module(1, (1, 1), 128),
+        lambda: attention_by_module(1, (2, 1), 256),
+        lambda: attention_by_module(2, (8, 2), 1000),
+        lambda: attention_by_module(4, (32, 8), 1024),
+        lambda: attention_by_module(1, (32, 8), 8192),
+    ]
 
 
 def checks() -> list[object]:
@@ -250,14 +323,16 @@ def measure(makers: list[object], only: str, rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--time", action="store_true", help="also measure")
+    parser.add_argument("--modules", action="store_true", help="run hopper/*.mlir")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     parser.add_argument("--rounds", type=int, default=15, help="timed calls of each")
     options = parser.parse_args()
     torch.manual_seed(0)
     torch.backends.cuda.matmul.allow_tf32 = False
-    bad = check(checks(), options.only)
+    makers = module_cases() if options.modules else checks()
+    bad = check(makers, options.only)
     if options.time:
-        measure(timed(), options.only, options.rounds)
+        measure(makers if options.modules else timed(), options.only, options.rounds)
     print(f"{bad} failed")
     sys.exit(bool(bad))
 

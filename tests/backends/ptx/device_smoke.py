@@ -3,12 +3,14 @@
     PYTHONPATH=.:backends python tests/backends/ptx/device_smoke.py
 
 Needs torch with a device of compute capability 9.0 or later. The driver assembles the text. Prints
-one line for each check; the exit status is the number of checks that failed.
+one line for each check; the exit status is the number of checks that failed. Names of checks may be
+given; after one that fails the others run in another process.
 """
 
 from __future__ import annotations
 
 import statistics
+import subprocess
 import sys
 import time
 import traceback
@@ -287,16 +289,25 @@ BROKEN = launcher("fourfold", typed.CHAIN_IR, ODD)
 def main():
     register(CPU)
     register(PTX)
-    failed = 0
+    wanted = sys.argv[1:] or [check.__name__ for check in CHECKS]
     for check in CHECKS:
+        if check.__name__ not in wanted:
+            continue
+        wanted.remove(check.__name__)
         try:
-            said = check()
-        except Exception as problem:  # noqa: BLE001 - the next check may still run
-            failed += 1
-            said = f"FAILED: {type(problem).__name__}: {problem}"
+            print(f"{check.__name__:14} {check()}", flush=True)
+        except Exception as problem:  # noqa: BLE001 - it is printed, and the others still run
             traceback.print_exc()
-        print(f"{check.__name__:14} {said}", flush=True)
-    return failed
+            print(f"{check.__name__:14} FAILED: {type(problem).__name__}: {problem}", flush=True)
+            return 1 + rest(wanted)
+    return 0
+
+
+def rest(names):
+    """Run checks in another process, for the device may be lost to this one."""
+    if not names:
+        return 0
+    return subprocess.run([sys.executable, __file__, *names], check=False).returncode
 
 
 if __name__ == "__main__":

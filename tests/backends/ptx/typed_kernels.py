@@ -61,7 +61,7 @@ COPY = """
 {
   .reg .pred %p; .reg .b64 %m, %o, %off; .reg .b32 %s, %bar, %t, %c, %k, %x, %z;
   .reg .b32 %v<4>; .reg .b64 %state;
-  mov.b64 %m, pm; ld.param.u64 %o, [po];
+  mov.b64 %m, pm; cvta.param.u64 %m, %m; ld.param.u64 %o, [po];
   mov.u32 %s, room; add.u32 %bar, %s, 8192; mov.u32 %t, %tid.x; mov.u32 %z, 0;
   setp.ne.u32 %p, %t, 0; @%p bra wait;
   mbarrier.init.shared.b64 [%bar], 1; fence.mbarrier_init.release.cluster;

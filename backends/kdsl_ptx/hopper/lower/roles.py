@@ -46,21 +46,32 @@ def lower_roles(op: tile.Roles, low: Lowering) -> None:
     few, many = op.registers
     with low.builder.at(loading):
         low.builder.add(machine.SetMaxRegisters, count=few, increase=False)
-        for own, kind, block in (
-            (0, Producer, op.producer),
-            (SCHEDULER_THREAD, Scheduler, op.scheduler),
+        # Nothing follows a role that ends: only then is its state uniform.
+        first = words.equal(words.shr(thread, 5), 0)
+        sides = (Block(), Block())
+        low.builder.add(scf.If, first, types=[], regions=[Region([side]) for side in sides])
+        for side, own, kind, block in (
+            (sides[0], 0, Producer, op.producer),
+            (sides[1], SCHEDULER_THREAD, Scheduler, op.scheduler),
         ):
-            inside = Block()
-            alone = words.equal(thread, own)
-            low.builder.add(scf.If, alone, types=[], regions=[Region([inside]), Region()])
-            role = kind(inside, low.features, 1, words.value(0), memory, base)
-            _write_role(low, role, block, inside)
+            with low.builder.at(side):
+                inside = _branch(low, words.equal(thread, own))
+                role = kind(inside, low.features, 1, words.value(0), memory, base)
+                _write_role(low, role, block, inside)
+                low.builder.add(scf.Yield, [])
         low.builder.add(scf.Yield, [])
     with low.builder.at(consuming):
         low.builder.add(machine.SetMaxRegisters, count=many, increase=True)
         warps = GROUP_WARPS * op.consumers
         consumer = Consumer(consuming, low.features, warps, number, memory, base, group)
         _write_role(low, consumer, op.consumer, consuming)
+
+
+def _branch(low: Lowering, condition: Value) -> Block:
+    """Add a branch and return its block."""
+    block = Block()
+    low.builder.add(scf.If, condition, types=[], regions=[Region([block]), Region()])
+    return block
 
 
 def shared_base(low: Lowering, memory: Memory) -> Value:
