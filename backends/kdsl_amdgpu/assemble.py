@@ -18,7 +18,7 @@ from shutil import which
 from typing import Any
 
 from kdsl.codegen.backend import Artifact, Source
-from kdsl.errors import AssembleError, AssemblerDiedError, SpillError
+from kdsl.errors import AssembleError, AssemblerDiedError, InternalError, SpillError
 from kdsl.target.target import Target
 from kdsl_amdgpu.emit import HOST_MARK
 from kdsl_amdgpu.features import chip_of
@@ -157,6 +157,19 @@ def host_of(text: str) -> dict[str, Any]:
     return found
 
 
+_MADE: dict[str, Code] = {}
+KEPT = 8
+"""How many results of this process are kept with their assembly."""
+
+
+def code_of(digest: str) -> Code:
+    """Return what was assembled to an artifact of this digest."""
+    found = _MADE.get(digest)
+    if found is None:
+        raise InternalError(what="this process has not assembled the artifact, or long ago")
+    return found
+
+
 def assemble(source: Source, target: Target) -> Artifact:
     """Return the code object. Raises SpillError for matrix kernels that spill."""
     code = generate(source.text, target)
@@ -174,4 +187,7 @@ def assemble(source: Source, target: Target) -> Artifact:
         "accesses": access_lines(rows),
     }
     digest = hashlib.sha256(code.loadable).hexdigest()
+    _MADE[digest] = code
+    while len(_MADE) > KEPT:
+        del _MADE[next(iter(_MADE))]
     return Artifact(code.loadable, FORMAT, source.entries, facts, digest)

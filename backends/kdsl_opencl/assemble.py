@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from kdsl.codegen.backend import Artifact, Source
+from kdsl.codegen.clike.facts import read_facts
 from kdsl.target.target import Target
-from kdsl_opencl.emit import read_facts
 
 FORMAT = "opencl-c"
 

@@ -10,6 +10,7 @@ import numpy as np
 
 import kdsl.dialects.all  # noqa: F401 - the parser knows the ops of imported dialects
 from kdsl.codegen.backend import Artifact, LoadedEntry, Trial
+from kdsl.codegen.clike.facts import Facts, read_facts
 from kdsl.errors import AssembleError, KernelAssertError
 from kdsl.ir.core import Module
 from kdsl.ir.parser import parse
@@ -18,7 +19,7 @@ from kdsl.runtime.entry import Memory, entry_function
 from kdsl.runtime.slots import words_of
 from kdsl.target.target import Target
 from kdsl_opencl.device import Opened, library, opened
-from kdsl_opencl.emit import SUFFIX, Facts, read_facts
+from kdsl_opencl.emit import SUFFIX
 from kdsl_opencl.mirror import Mirror
 
 STATUS = np.dtype(np.int32)
@@ -62,7 +63,7 @@ class Program:
     def launch(self, kernel: str, grid: tuple[int, int, int], args: Sequence[Any]) -> int:
         """Put a kernel into the queue."""
         row, made = self.facts.kernels[kernel], self.kernels[kernel]
-        for at, (kind, arg, axis, _) in enumerate(row["parameters"]):
+        for at, (kind, arg, axis, *_) in enumerate(row["parameters"]):
             made.set_arg(at, self._argument(kind, args[arg] if arg >= 0 else None, axis))
         lanes = row["lanes"]
         size = (grid[0] * lanes, grid[1], grid[2])

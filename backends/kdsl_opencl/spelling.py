@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdsl.codegen.clike.spelling import Spelling
+from kdsl.codegen.clike.spelling import PRIVATE, Spelling
 from kdsl.dialects.gpu import WORKGROUP
 
 LETTERS = "0123456789abcdef"
@@ -60,7 +60,7 @@ OPENCL = Spelling(
     signed={1: "int", 8: "char", 16: "short", 32: "int", 64: "long"},
     floats={"f16": "half", "f32": "float", "f64": "double"},
     literals={1: "u", 32: "u", 64: "ul"},
-    spaces={None: "__global", WORKGROUP: "__local"},
+    spaces={None: "__global", WORKGROUP: "__local", PRIVATE: "__private"},
     shared=lambda word, name, count, align: (
         f"__local {word} {name}[{count}] __attribute__((aligned({align})));"
     ),

@@ -21,6 +21,8 @@ TITLE = "// The host launcher, in LLVM IR:"
 FORMAT = "elf-object"
 TEXT, MACHINE_CODE = "ptx", "cubin"
 """What an image is: the fact ``image``."""
+DLPACK_CUDA = 2
+"""DLPack's number of the memory that kernels work on."""
 RUNTIME = "runtime"
 """The fact that lists what a built file needs once."""
 HOST_LEVEL, DRIVER_LEVEL = 1, 2
@@ -48,16 +50,25 @@ def finish(
     """Return the artifact of an image (``is_text``: PTX, which the driver assembles itself)."""
     started = time.perf_counter()
     body = image + b"\0" if is_text else image
+    digest = hashlib.sha256(image).hexdigest()
     data = host_object(host.replace(IMAGE, _constant(body), 1))
     known = {
         **facts,
         "image": TEXT if is_text else MACHINE_CODE,
-        "image_sha256": hashlib.sha256(image).hexdigest(),
+        "device": DLPACK_CUDA,
+        "triple": host_triple(),
+        "images": [[f"{_chip(source.text)} {TEXT if is_text else MACHINE_CODE}", digest]],
+        "image_sha256": digest,
         "image_bytes": len(image),
         "launcher": {"assemble": time.perf_counter() - started},
         RUNTIME: [driver_ir()],
     }
     return Artifact(data, FORMAT, source.entries, known, hashlib.sha256(data).hexdigest())
+
+
+def _chip(text: str) -> str:
+    """Return the chip that PTX is for."""
+    return text.partition(".target ")[2].partition("\n")[0].partition(",")[0].strip()
 
 
 def host_artifact(source: Source) -> Artifact:

@@ -11,15 +11,15 @@ from kdsl.passes.manager import Pipeline
 from kdsl.passes.pipelines import SIMPLIFY
 from kdsl.passes.simt import Simt
 from kdsl_ptx import host_entry
+from kdsl_ptx.artifact import DLPACK_CUDA
 from kdsl_ptx.assemble import assemble
 from kdsl_ptx.emit import LOWER
 from kdsl_ptx.features import CHIPS, NAME, resolve
+from kdsl_ptx.hopper.dependence import SignalDependents
 from kdsl_ptx.hopper.lower import LowerRoles
+from kdsl_ptx.hopper.pipeline import SCHEDULE
 from kdsl_ptx.machine_math import MachineMath
 from kdsl_ptx.source import emit
-
-DLPACK_CUDA = 2
-"""DLPack's number of the memory that kernels work on."""
 
 HOST = frozenset(
     kind for kind in host_entry.lower.ops if kind.name.partition(".")[0] in ("kdsl", "memref", NAME)
@@ -34,6 +34,7 @@ BACKEND = Backend(
     pipeline=Pipeline(
         NAME,
         (
+            SCHEDULE,
             LowerRoles(),
             Distribute(),
             Simt(),
@@ -41,11 +42,13 @@ BACKEND = Backend(
             LoopInvariantCodeMotion(),
             MachineMath(),
             DeadCodeElimination(),
+            SignalDependents(),
         ),
     ),
     emit=emit,
     assemble=assemble,
     load="kdsl_ptx.runtime:load",
+    trial="kdsl_ptx.trial:try_out",
     device=DLPACK_CUDA,
     devices="kdsl_ptx.devices:DEVICES",
 )

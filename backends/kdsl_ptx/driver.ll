@@ -13,6 +13,7 @@
 declare extern_weak ptr @dlopen(ptr, i32)
 declare extern_weak ptr @dlsym(ptr, ptr)
 declare i32 @sched_yield()
+declare i32 @snprintf(ptr, i64, ptr, ...)
 declare ptr @calloc(i64, i64)
 declare i32 @memcmp(ptr, ptr, i64)
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
@@ -69,6 +70,50 @@ define hidden ptr @kdsl_gpu_context(i64 %device) {
   %record = call ptr @kdsl.gpu.record(i64 %device)
   %context = load atomic ptr, ptr %record acquire, align 8
   ret ptr %context
+}
+
+; what a status means, for a caller without Python; statuses that all back ends have stay as they are
+define hidden i32 @kdsl_device_failure(ptr %name, i32 %status, ptr %buffer, i64 %bytes) noinline cold {
+entry:
+  %text = alloca ptr
+  %common = icmp ult i32 %status, {FIRST_DEVICE_STATUS}
+  br i1 %common, label %keep, label %own
+keep:
+  ret i32 %status
+own:
+  %result = and i32 %status, {RESULT_MASK}
+  %site0 = lshr i32 %status, {SITE_SHIFT}
+  %site = and i32 %site0, 255
+  %detail0 = lshr i32 %status, {DETAIL_SHIFT}
+  %detail = and i32 %detail0, 255
+  %some = icmp ne i32 %site, 0
+  %before = sub i32 %site, 1
+  %wide = zext i32 %before to i64
+  %number = select i1 %some, i64 %wide, i64 0
+  %place = getelementptr ptr, ptr @kdsl.gpu.names, i64 %number
+  %function = load ptr, ptr %place
+  %found = icmp uge i32 %result, {FIRST_DEVICE_STATUS}
+  br i1 %found, label %here, label %driver
+here:
+  %which = sub i32 %result, {FIRST_DEVICE_STATUS}
+  %which64 = zext i32 %which to i64
+  %form.place = getelementptr ptr, ptr @kdsl.gpu.forms, i64 %which64
+  %form = load ptr, ptr %form.place
+  %named = icmp eq i32 %result, {OLD_DRIVER}
+  br i1 %named, label %missing, label %counted
+missing:
+  %n0 = call i32 (ptr, i64, ptr, ...) @snprintf(ptr %buffer, i64 %bytes, ptr %form, ptr %name, ptr %function)
+  ret i32 3
+counted:
+  %n2 = call i32 (ptr, i64, ptr, ...) @snprintf(ptr %buffer, i64 %bytes, ptr %form, ptr %name, i32 %detail)
+  ret i32 3
+driver:
+  store ptr @kdsl.gpu.nothing, ptr %text
+  %f = call ptr @kdsl.gpu.call(i64 {cuGetErrorName})
+  %r = call i32 %f(i32 %result, ptr %text)
+  %words = load ptr, ptr %text
+  %n1 = call i32 (ptr, i64, ptr, ...) @snprintf(ptr %buffer, i64 %bytes, ptr @kdsl.gpu.failed, ptr %name, ptr %function, i32 %result, ptr %words, ptr @kdsl.gpu.log)
+  ret i32 3
 }
 
 ; use these functions instead of looking them up: the process has opened the driver already

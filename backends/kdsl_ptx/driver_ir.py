@@ -38,6 +38,20 @@ FIRST_DEVICE_STATUS = 1000
 (NO_DRIVER, OLD_DRIVER, GRID_TOO_LARGE, NO_SUCH_DEVICE, MAP_ADDRESS, MAP_STRIDE, MAP_EXTENT) = (
     range(FIRST_DEVICE_STATUS, FIRST_DEVICE_STATUS + 7)
 )
+FORMS = (
+    f"%s: {LIBRARY} cannot be opened; the driver must be installed",
+    "%s: the driver is too old, it has no %s",
+    "%s: the grid is too large along axis %d of 3",
+    "%s: there is no such device",
+    "%s: argument %d must begin at a multiple of 16 bytes",
+    "%s: the strides of argument %d must be multiples of 16 bytes, below 2**40",
+    "%s: argument %d has more than 2**32 elements along a dim",
+)
+"""What is found here, for a caller without Python: printf forms over the entry and the detail.
+
+The second one, of OLD_DRIVER, is over the entry and the function.
+"""
+FAILED = "%s: %s failed with result %d (%s) %s"
 MAX_DEVICES = 64
 LOG_BYTES = 8192
 PAGE_BYTES, WORD_BYTES = 4096, 4
@@ -56,7 +70,7 @@ AT_MAP, MAP_CACHE_BYTES = 128, 256
 EXPORTED = (
     "kdsl_gpu_adopt", "kdsl_gpu_log", "kdsl_gpu_context", "kdsl_gpu_begin", "kdsl_gpu_end",
     "kdsl_gpu_launch", "kdsl_gpu_alloc", "kdsl_gpu_free", "kdsl_gpu_sms", "kdsl_gpu_counter",
-    "kdsl_gpu_map",
+    "kdsl_gpu_map", "kdsl_device_failure",
 )  # fmt: skip
 
 
@@ -96,7 +110,7 @@ def driver_ir() -> str:
         "PAGE": PAGE_BYTES,
         "WORDS": PAGE_BYTES // WORD_BYTES,
         "COUNTER_MEMORY": COUNTERS * COUNTER_BYTES,
-        "NAMES": _names(),
+        "NAMES": "\n".join([*_names(), *_forms()]),
         **{f"GRID_{x}": GRID_TOO_LARGE | (i + 1) << DETAIL_SHIFT for i, x in enumerate("XYZ")},
         **{name: number for name, number in globals().items() if _is_constant(name, number)},
         **{name: number for number, (name, _) in enumerate(FUNCTIONS)},
@@ -111,11 +125,20 @@ def _is_constant(name: str, value: object) -> bool:
     return name.isupper() and isinstance(value, int) and name != "FUNCTIONS"
 
 
-def _names() -> str:
-    lines = [
-        f'@kdsl.gpu.name{i} = private constant [{len(name) + 1} x i8] c"{name}\\00"'
-        for i, name in enumerate(symbols())
-    ]
-    listed = ", ".join(f"ptr @kdsl.gpu.name{i}" for i in range(len(lines)))
-    lines.append(f"@kdsl.gpu.names = internal constant [{len(lines)} x ptr] [{listed}]")
-    return "\n".join(lines)
+def _names() -> list[str]:
+    return _table("names", symbols())
+
+
+def _forms() -> list[str]:
+    return [*_table("forms", FORMS), _text("failed", FAILED), _text("nothing", "unknown")]
+
+
+def _table(name: str, texts: tuple[str, ...]) -> list[str]:
+    """Return texts and a table of their addresses."""
+    lines = [_text(f"{name}{i}", text) for i, text in enumerate(texts)]
+    listed = ", ".join(f"ptr @kdsl.gpu.{name}{i}" for i in range(len(texts)))
+    return [*lines, f"@kdsl.gpu.{name} = internal constant [{len(texts)} x ptr] [{listed}]"]
+
+
+def _text(name: str, text: str) -> str:
+    return f'@kdsl.gpu.{name} = private constant [{len(text) + 1} x i8] c"{text}\\00"'

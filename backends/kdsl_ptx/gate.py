@@ -121,7 +121,7 @@ def instruction_counts(tool: str, image: bytes) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     marks = list(FUNCTION.finditer(done.stdout))
     ends = [*(m.start() for m in marks[1:]), len(done.stdout)]
-    for mark, end in zip(marks, ends, strict=True):
+    for mark, end in zip(marks, ends, strict=False):
         words = INSTRUCTION.findall(done.stdout, mark.start(), end)
         found.setdefault(mark[1] or mark[2], Counter()).update(words)
     return found

@@ -71,7 +71,7 @@ def bodies(text: str) -> dict[str, str]:
     """Return the text of each kernel by its symbol."""
     heads = list(ENTRY.finditer(text))
     ends = [*(h.start() for h in heads[1:]), len(text)]
-    return {h[1]: text[h.start() : end] for h, end in zip(heads, ends, strict=True)}
+    return {h[1]: text[h.start() : end] for h, end in zip(heads, ends, strict=False)}
 
 
 def access_report(text: str) -> list[str]:

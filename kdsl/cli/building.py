@@ -10,7 +10,7 @@ from typing import Protocol
 
 import kdsl
 from kdsl.cli.forks import cores, mapped
-from kdsl.codegen.backend import Artifact, Source
+from kdsl.codegen.backend import HOST_MEMORY, Artifact, Source
 from kdsl.codegen.registry import backend_named
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
 from kdsl.ir.signature import Signature
@@ -28,6 +28,15 @@ EXPORTS = "EXPORTS"
 
 RUNTIME_FACT = "runtime"
 """The fact of an artifact that lists source texts which it needs once in a file."""
+
+DEVICE_FACT = "device"
+"""The fact of an artifact that tells DLPack's number of the memory it works on, if not the host's."""
+
+TRIPLE_FACT = "triple"
+"""The fact of an artifact that tells for which processor its object is, if not for the target."""
+
+IMAGES_FACT = "images"
+"""The fact of an artifact that lists the code for devices in it: (kind, SHA-256) each."""
 
 SYMBOL = "kdsl_entry_{name}"
 ASSEMBLED_SUFFIX = ".ll"
@@ -139,16 +148,22 @@ def build_jobs(
     """Compile every job, then link one file; ``advance`` hears of each finished job."""
     objects: list[bytes] = []
     runtime: dict[str, None] = {}
+    images: dict[tuple[str, str], None] = {}
+    devices: dict[str, int] = {}
+    triple = target.triple
     entries: dict[str, list[Specialization]] = {}
     for job, (artifact, signature) in _compiled(jobs, target):
         objects.append(artifact.data)
         runtime |= dict.fromkeys(artifact.facts.get(RUNTIME_FACT, ()))
+        images |= {(kind, digest): None for kind, digest in artifact.facts.get(IMAGES_FACT, ())}
+        triple = artifact.facts.get(TRIPLE_FACT, triple)
+        devices[job.export.name] = artifact.facts.get(DEVICE_FACT, HOST_MEMORY)
         entries.setdefault(job.export.name, []).append(Specialization(job.symbol, signature))
         advance(job.title)
     exports = {job.export.name: job.export for job in jobs}
     manifest = manifest_of(
         [
-            Entry(name, tuple(found), doc=exports[name].doc, grid=exports[name].grid)
+            Entry(name, tuple(found), "", exports[name].doc, exports[name].grid, devices[name])
             for name, found in entries.items()
         ],
         producer=f"kdsl {kdsl.__version__}",
@@ -160,7 +175,8 @@ def build_jobs(
         lambda text: _assemble(text, target),
         soname=soname,
         runtime=list(runtime),
-        target=TargetRecord(target.backend, target.triple, _present(target.attributes), ""),
+        target=TargetRecord(target.backend, triple, _present(target.attributes), ""),
+        images=[TargetRecord(kind, "", "", digest) for kind, digest in images],
         linker=linker,
         compile_launcher=lambda text: _assemble(text, target, quick=True),
     )

@@ -169,3 +169,16 @@ class CannotMirrorError(LaunchError):
         Devices that read the host's memory take pointers as they are. For others the arrays of a
         call are copied, which needs their sizes.
     """
+
+
+class LaneOrderError(LaunchError):
+    """Lanes on a CPU stand-in wait for each other for ever, fault, or depend on their order."""
+
+    code = "KD0541"
+    message = "{kernel}, lane by lane on this processor: {why}"
+    hint = "this is a bug of kdsl's passes or of the back end; KDSL_DUMP=dir keeps the modules"
+    exit_code = 3
+    explanation = """
+        Text for a device that is not here is compiled for this processor and run with its lanes
+        in several orders, each array beside memory that may not be touched.
+    """

@@ -372,3 +372,15 @@ class MisalignedAccessError(IrError):
         `alignment` on vector.load and vector.store is a promise that devices rely on: an access
         of 16 bytes at another address faults.
     """
+
+
+class DeadlockedLanesError(IrError):
+    """All lanes wait for something that none of them will do; found by the interpreter."""
+
+    code = "KD0247"
+    message = "{op}: lanes wait for ever: {what}"
+    hint = "count arrivals and phases: each wait needs an arrival that comes for certain"
+    explanation = """
+        Where parts of a workgroup have barriers of their own (a producer that fills a ring, the
+        consumers that empty it), a wait whose arrival never comes stops the device.
+    """

@@ -197,12 +197,16 @@ class Frame:
             raise InterpreterError(loc, op=name, what=what) from problem
         return tuple([values[v] for v in returned])
 
+    def meaning(self, op: Op) -> Any:
+        """Return how an op is run on its operands' values; None when it has to be executed."""
+        return getattr(op, "evaluate", None)
+
     def _prepare(self, block: Block) -> tuple[list[Step], list[Value]]:
         steps: list[Step] = []
         for op in block:
             if isinstance(op, DeclaredOp) and Terminator in op.traits:
                 return steps, op.operands
-            evaluate = getattr(op, "evaluate", None)
+            evaluate = self.meaning(op)
             if evaluate is None and not hasattr(op, "execute"):
                 what = "it has neither a NumPy meaning nor a way to be executed"
                 raise InterpreterError(op.loc, op=op.name, what=what)

@@ -92,6 +92,8 @@ class ProgramTrace:
         if grid is not None:
             spec = Specialization(spec.dtypes, spec.dims, spec.consts, spec.absent, (), True)
         binding = Binding(kernel, spec, self.trace.target)
+        # What a program's schedule says holds for its kernels, unless theirs says otherwise.
+        binding.options = {**self.trace.options, **binding.options}
         values = self._values(binding, leaves)
         dims = self._dims(binding, values)
         self._relations(binding, dims, values)

@@ -43,7 +43,7 @@ def attend(q, k, v, row, origin, first, last, length, scale, causal, window, sof
     top = kd.full((rows,), -kd.inf, f32)
     total = kd.zeros((rows,), f32)
     acc = kd.zeros((rows, size), f32)
-    for j in kd.range(first, last, stages=2):
+    for j in kd.range(first, last, stages=2, order="any"):
         cols = kd.span_at(origin + j * block, block, stop=origin + length)
         s = kd.dot(q, k[cols].load().T)
         if softcap > 0:

@@ -11,7 +11,7 @@ from kdsl.errors.artifacts import ExportError
 from kdsl.ir.signature import PTR, SCALAR, TENSOR, Arg, Relation, Signature
 from kdsl.serving import codes
 from kdsl.serving.dtypes import BORDERS, SCALARS, widest
-from kdsl.serving.irtext import Function, Strings
+from kdsl.serving.irtext import MESSAGE_BYTES, Function, Strings
 from kdsl.serving.manifest import Entry, Specialization
 from kdsl.serving.relations import RelationCompiler
 
@@ -23,7 +23,10 @@ RESERVED = frozenset((
 ))  # fmt: skip
 # Byte offsets in a DLTensor (dlpack.h 1.x).
 DL_DATA, DL_DEVICE, DL_RANK, DL_DTYPE, DL_SHAPE, DL_STRIDES, DL_OFFSET = 0, 8, 16, 20, 24, 32, 40
-DL_CPU = 1
+DL_NUMBER = 12
+ANY_NUMBER = "-1"
+"""No array has said yet on which device it is."""
+DEVICE_NAMES = {2: "CUDA", 4: "OpenCL", 7: "Vulkan", 8: "Metal", 10: "ROCm"}
 
 
 def ordinal(index: int) -> str:
@@ -147,7 +150,9 @@ class _Core:
 
     def __init__(self, entry: Entry, strings: Strings) -> None:
         self.entry = entry
-        self.fn = Function(f"internal i32 @kdsl.core.{entry.name}(ptr %raw) noinline", strings)
+        params = "ptr %raw" if entry.runs_on_host else "ptr %raw, ptr %stream"
+        self.fn = Function(f"internal i32 @kdsl.core.{entry.name}({params}) noinline", strings)
+        self.number = ANY_NUMBER
         self.strings = strings
         self.arrays: dict[int, _Array] = {}
         self.raw: list[str] = []
@@ -189,10 +194,7 @@ class _Core:
         else:
             wanted = any_of([describe(v) for v in given])
             self._need(index, f"xor i1 {null}, true", codes.E_NULL, f"is null, expected {wanted}")
-        device = fn.field(tensor, DL_DEVICE, "i32")
-        self._need(
-            index, f"icmp eq i32 {device}, {DL_CPU}", codes.E_DEVICE,
-            "is on DLPack device type %d, expected 1 (CPU)", f"i32 {device}")  # fmt: skip
+        self._device(array, tensor)
         self._dtype(array, tensor, given)
         rank = fn.field(tensor, DL_RANK, "i32")
         self._need(
@@ -207,6 +209,27 @@ class _Core:
         )
         address = fn.let(f"ptrtoint ptr {data} to i64")
         array.address = fn.let(f"add i64 {address}, {fn.field(tensor, DL_OFFSET, 'i64')}")
+
+    def _device(self, array: _Array, tensor: str) -> None:
+        """Check the kind of memory; of several devices of a kind, all arrays are on one."""
+        fn, index, wanted = self.fn, array.index, self.entry.device
+        device = fn.field(tensor, DL_DEVICE, "i32")
+        name = DEVICE_NAMES.get(wanted, "CPU")
+        self._need(
+            index, f"icmp eq i32 {device}, {wanted}", codes.E_DEVICE,
+            f"is on DLPack device type %d, expected {wanted} ({name})", f"i32 {device}")  # fmt: skip
+        if self.entry.runs_on_host:
+            return
+        number = fn.let(f"sext i32 {fn.field(tensor, DL_NUMBER, 'i32')} to i64")
+        first = fn.let(f"icmp eq i64 {self.number}, {ANY_NUMBER}")
+        same = fn.let(f"icmp eq i64 {number}, {self.number}")
+        self._need(
+            index, f"or i1 {first}, {same}", codes.E_DEVICE,
+            "is on device %lld, an earlier tensor on device %lld",
+            f"i64 {number}", f"i64 {self.number}")  # fmt: skip
+        if array.null is not None:
+            number = fn.let(f"select i1 {array.null}, i64 {self.number}, i64 {number}")
+        self.number = number
 
     def _variants(self, index: int) -> list[Arg]:
         """Return this argument in every specialization, without repeats."""
@@ -411,8 +434,9 @@ class _Core:
 
     def _call(self, spec: Specialization) -> None:
         fn = self.fn
-        slots = fn.let(f"alloca [{max(1, spec.signature.slots)} x i64]")
-        for number, value in enumerate(self._slot_values(spec.signature)):
+        values = [*self._slot_values(spec.signature), *self._device_slots()]
+        slots = fn.let(f"alloca [{max(1, len(values))} x i64]")
+        for number, value in enumerate(values):
             at = fn.let(f"getelementptr i64, ptr {slots}, i64 {number}")
             fn.do(f"store i64 {value}, ptr {at}")
         status = fn.let(f"call i32 @{spec.symbol}(ptr {slots})")
@@ -422,9 +446,28 @@ class _Core:
         fn.start(bad)
         name = self.strings(self.entry.name)
         fn.do(f"call void @kdsl.failed(ptr {name}, i32 {status})")
+        if not self.entry.runs_on_host:
+            status = self._device_failure(name, status)
         fn.do(f"ret i32 {status}")
         fn.start(fine)
         fn.do("ret i32 0")
+
+    def _device_slots(self) -> list[str]:
+        """Return what an entry on a device takes besides its arguments: stream, device number."""
+        if self.entry.runs_on_host:
+            return []
+        fn = self.fn
+        unknown = fn.let(f"icmp eq i64 {self.number}, {ANY_NUMBER}")
+        return [
+            fn.let("ptrtoint ptr %stream to i64"),
+            fn.let(f"select i1 {unknown}, i64 0, i64 {self.number}"),
+        ]
+
+    def _device_failure(self, name: str, status: str) -> str:
+        """Replace the message by the device's own words; return the status that callers know."""
+        buffer = self.fn.let("call ptr @kdsl.error_buffer()")
+        given = f"ptr {name}, i32 {status}, ptr {buffer}, i64 {MESSAGE_BYTES}"
+        return self.fn.let(f"call i32 @kdsl_device_failure({given})")
 
     def _slot_values(self, signature: Signature) -> list[str]:
         values: list[str] = []

@@ -33,6 +33,7 @@ def header(manifest: Manifest, library: str = "kernel") -> str:
             abi=ABI,
             producer=manifest.producer,
             statuses=STATUSES,
+            device=next((e.device for e in manifest.entries if not e.runs_on_host), 0),
             entries=[_entry(entry) for entry in manifest.entries],
         )
         + "\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ class LoadedEntry:
                 kinds.append(C_TYPES[BORDERS[dtype].c])
                 self._converters.append(_scalar_converter(entry.name, index, arg, dtype))
         self._function.argtypes = [*kinds, ctypes.c_void_p]
+        self._queue: Callable[[Sequence[Any]], int | None] = _current_queue
 
     def __call__(self, *args: Any, **named: Any) -> None:
         """Run the entry. Raises CallError before anything is touched, KernelFailedError after."""
@@ -110,10 +112,27 @@ class LoadedEntry:
             args = self._bind(args, named)
         keep: list[Any] = []
         raw = [convert(value, keep) for convert, value in zip(self._converters, args, strict=True)]
-        status = self._function(*raw, None)
+        status = self._function(*raw, None if self.entry.runs_on_host else self._queue(args))
         if status:
             text = self._last_error().decode(errors="replace")
             raise (CallError if status >= FIRST_ARGUMENT_ERROR else KernelFailedError)(text=text)
+
+    def on(self, stream: Any) -> LoadedEntry:
+        """Return the entry on a stream: its handle, or an object of torch or ``__cuda_stream__``.
+
+        Without it, launches go to torch's current stream, and to the default one for arrays of
+        other libraries.
+        """
+        told = getattr(stream, "__cuda_stream__", None)
+        if told is not None:
+            stream = (told() if callable(told) else told)[1]
+        handle = getattr(stream, "cuda_stream", stream)
+        if self.entry.runs_on_host or not isinstance(handle, int):
+            where = "it runs on the CPU" if self.entry.runs_on_host else "it is no stream"
+            raise CallError(text=f"{self.entry.name}: cannot go to {stream!r}: {where}")
+        found = copy(self)
+        found._queue = lambda _: handle
+        return found
 
     def __repr__(self) -> str:
         return f"<kdsl entry {self.entry.name}({', '.join(self._names)})>"
@@ -154,6 +173,15 @@ def load(path: str | Path) -> Library:
     except OSError as error:
         raise LoadError(path=str(path), reason=str(error)) from None
     return Library(path, manifest, handle)
+
+
+def _current_queue(args: Sequence[Any]) -> int | None:
+    """Return torch's current stream on the device of the first tensor that is not on the CPU."""
+    torch = sys.modules.get("torch")
+    for value in args if torch is not None else ():
+        if isinstance(value, torch.Tensor) and not value.is_cpu:
+            return int(torch.cuda.current_stream(value.device).cuda_stream)
+    return None
 
 
 def _title(entry: str, index: int, arg: Arg) -> str:

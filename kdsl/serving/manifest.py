@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdsl.codegen.backend import HOST_MEMORY
 from kdsl.errors.artifacts import (
     DamagedManifestError,
     ForeignArtifactError,
@@ -41,6 +42,12 @@ class Entry:
     kind: str = ""
     doc: str = ""
     grid: str = ""
+    device: int = HOST_MEMORY
+    """DLPack's number of the memory that its tensors must be in."""
+
+    @property
+    def runs_on_host(self) -> bool:
+        return self.device == HOST_MEMORY
 
     @property
     def signature(self) -> Signature:
@@ -108,6 +115,7 @@ def entry_to_json(entry: Entry) -> dict[str, Any]:
         "kind": entry.kind,
         "doc": entry.doc,
         "grid": entry.grid,
+        **({} if entry.runs_on_host else {"device": entry.device}),
         "args": [
             {
                 "name": arg.name,
@@ -187,7 +195,8 @@ def _entry(data: Mapping[str, Any]) -> Entry:
     if not found:
         raise ValueError("an entry without specializations")
     name, kind = str(data["name"]), str(data["kind"])
-    return Entry(name, found, kind=kind, doc=str(data["doc"]), grid=str(data["grid"]))
+    device = int(data.get("device", HOST_MEMORY))
+    return Entry(name, found, kind, str(data["doc"]), str(data["grid"]), device)
 
 
 def _reason(error: Exception) -> str:

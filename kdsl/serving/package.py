@@ -26,6 +26,7 @@ def build_shared_object(
     soname: str = "kernel.so",
     runtime: Sequence[bytes | str] = (),
     target: TargetRecord | None = None,
+    images: Sequence[TargetRecord] = (),
     linker: str = OWN,
     compile_launcher: Compile | None = None,
 ) -> bytes:
@@ -33,12 +34,12 @@ def build_shared_object(
 
     ``kernels`` and ``runtime`` (the thread pool) are objects, or LLVM IR text for ``compile_ir``.
     ``compile_launcher`` may optimize less. With ``target`` the manifest records it and the hash of
-    the kernels' objects. Raises ArtifactError.
+    the kernels' objects; ``images`` are the code for devices in them. Raises ArtifactError.
     """
     objects = [_object(part, compile_ir) for part in kernels]
     if target is not None:
         record = replace(target, sha256=hashlib.sha256(b"".join(objects)).hexdigest())
-        manifest = replace(manifest, targets=(*manifest.targets, record))
+        manifest = replace(manifest, targets=(*manifest.targets, record, *images))
     objects += [_object(part, compile_ir) for part in runtime]
     objects.append((compile_launcher or compile_ir)(stub_ir(manifest)))
     return link(objects, soname, linker)

@@ -18,6 +18,7 @@ from kdsl.serving.irtext import MESSAGE_BYTES, Function, Strings, array
 from kdsl.serving.manifest import ABI, NOTE_TYPE, OWNER, Entry, Manifest, encode, entry_to_json
 
 RUNTIME = Path(__file__).with_name("templates") / "launcher.ll"
+DEVICE = RUNTIME.with_name("device.ll")
 TVM_NONE, TVM_INT, TVM_BOOL, TVM_FLOAT, TVM_DLTENSOR, TVM_TENSOR = 0, 1, 2, 3, 7, 70
 TVM_TENSOR_HEADER = 24
 TVM_TYPE_NAMES = {
@@ -31,7 +32,10 @@ TVM_TYPE_NAMES = {
 def stub_ir(manifest: Manifest) -> str:
     """Return a module that exports the manifest and every entry in it. Raises ExportError."""
     strings = Strings()
-    parts = [runtime(), _switch("kdsl.dtype_name", WORD_NAMES, "an unknown dtype", strings)]
+    parts = [runtime()]
+    if not all(entry.runs_on_host for entry in manifest.entries):
+        parts.append(DEVICE.read_text())
+    parts += [_switch("kdsl.dtype_name", WORD_NAMES, "an unknown dtype", strings)]
     parts.append(_switch("kdsl.type_name", TVM_TYPE_NAMES, "another object", strings))
     kinds = {status.value: status.kind for status in codes.STATUSES if status.value}
     parts.append(_switch("kdsl.error_kind", kinds, "RuntimeError", strings))
@@ -101,8 +105,23 @@ def _c_entry(entry: Entry, strings: Strings) -> str:
         else:
             value = _widen(fn, value, kind, scalar_border(entry, k))
         _put(fn, raw, k, value)
-    fn.do(f"ret i32 {fn.let(f'call i32 @kdsl.core.{entry.name}(ptr {raw})')}")
+    return _to_core(fn, entry, raw, "%stream")
+
+
+def _to_core(fn: Function, entry: Entry, raw: str, stream: str) -> str:
+    """Close a function with the call of the core."""
+    given = f"ptr {raw}" if entry.runs_on_host else f"ptr {raw}, ptr {stream}"
+    fn.do(f"ret i32 {fn.let(f'call i32 @kdsl.core.{entry.name}({given})')}")
     return fn.text()
+
+
+def _stream(fn: Function, entry: Entry, raw: str) -> str:
+    """Return the stream that TVM-FFI has for the device of the first array."""
+    first = next((k for k, arg in enumerate(entry.signature.args) if arg.is_array), None)
+    tensor = "null"
+    if first is not None:
+        tensor = fn.let(f"load ptr, ptr {fn.let(f'getelementptr i64, ptr {raw}, i64 {first}')}")
+    return fn.let(f"call ptr @kdsl.stream(ptr {tensor}, i32 {entry.device})")
 
 
 def _widen(fn: Function, value: str, kind: str, dtype: str) -> str:
@@ -139,8 +158,8 @@ def _tvm_decode(entry: Entry, strings: Strings) -> str:
             at = fn.let(f"select i1 {given}, ptr {at}, ptr {_default(arg, strings)}")
         decode = _tvm_tensor if arg.is_array else _tvm_scalar
         _put(fn, raw, k, decode(fn, entry, k, at))
-    fn.do(f"ret i32 {fn.let(f'call i32 @kdsl.core.{entry.name}(ptr {raw})')}")
-    return fn.text()
+    stream = "null" if entry.runs_on_host else _stream(fn, entry, raw)
+    return _to_core(fn, entry, raw, stream)
 
 
 def _has_default(arg: Arg) -> bool:

@@ -33,7 +33,7 @@ class Digit:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the elements of a tile of ``shape`` are; the digits of each place run minor to major."""
+    """Where the elements of a tile are; the digits of each place run minor to major."""
 
     shape: tuple[int, ...]
     digits: tuple[Digit, ...]
@@ -211,10 +211,12 @@ class Layout:
 
     def tile(self, shape: Sequence[int], order: Sequence[int] | None = None) -> Layout:
         """Repeat an atom in registers until it covers ``shape``; ``order``: minor axis first."""
-        grown = list(self.digits)
-        for axis in reversed(range(len(shape))) if order is None else order:
-            grown.append(Digit("reg", shape[axis] // self.shape[axis], axis, self.shape[axis]))
-        return made(tuple(shape), grown)
+        repeated = reversed(range(len(shape))) if order is None else order
+        grown = [
+            Digit("reg", shape[axis] // self.shape[axis], axis, self.shape[axis])
+            for axis in repeated
+        ]
+        return made(tuple(shape), [*self.digits, *grown])
 
     def over_warps(self, axis: int, warps: int) -> Layout:
         """Repeat along ``axis``, once for each of ``warps`` subgroups."""

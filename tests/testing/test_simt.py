@@ -395,7 +395,7 @@ def test_a_back_end_brings_rules_of_its_own():
 
     body = '%y = "arith.extsi"(%t32) : (i32) -> i64\n%z = "arith.trunci"(%y) : (i64) -> i32\n'
 
-    x = run(body + store("%z", "%x", "%t"), zeros(), rules={"arith.trunci": doubled})
+    x = run(body + store("%z", "%x", "%t"), zeros(), machine=simt.Machine({"arith.trunci": doubled}))
 
     np.testing.assert_array_equal(x, 2 * np.arange(8))
 

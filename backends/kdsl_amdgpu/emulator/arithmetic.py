@@ -14,6 +14,8 @@ from kdsl_amdgpu.emulator.state import F16, F32, F64, I16, I32, I64, U8, U16, U3
 
 SMALLEST_F32 = np.float32(2.0**-126)
 SMALLEST_F64 = 2.0**-1022
+SPLIT_LIMIT = 2.0**-900
+"""Below it the parts of a split product may be subnormal."""
 
 
 def fma32(a: Any, b: Any, c: Any) -> Any:
@@ -37,7 +39,9 @@ def fma64(a: Any, b: Any, c: Any) -> Any:
     s = p + c
     rest = s - p
     made = s + (error + ((p - (s - rest)) + (c - rest)))
-    return np.where(np.isfinite(made), made, p + c)
+    # Where a part overflows or gets subnormal, a wider exponent range saves the sum.
+    wide = (np.asarray(a, np.longdouble) * b + c).astype(F64)
+    return np.where(np.isfinite(made) & (np.abs(made) > SPLIT_LIMIT), made, wide)
 
 
 def flush(x: Any) -> Any:
@@ -111,7 +115,11 @@ def to_int(kind: Any, low: int, high: int) -> Callable[[Any], Any]:
 
 
 def divide_scale(a: Any, denominator: Any, numerator: Any) -> tuple[Any, Any]:
-    """Return a scaled operand of a division, and whether the quotient is to be scaled back."""
+    """Return a scaled operand of a division, and whether the quotient is to be scaled back.
+
+    Where the inverse of the denominator and the quotient are both subnormal, the documents scale
+    the denominator up, which overflows; it has to go down.
+    """
     is_double = numerator.dtype == F64
     step, smallest = (128, SMALLEST_F64) if is_double else (64, SMALLEST_F32)
     far, tiny, bias = (768, 53, 1022) if is_double else (96, 23, 126)
@@ -130,7 +138,7 @@ def divide_scale(a: Any, denominator: Any, numerator: Any) -> tuple[Any, Any]:
         small_quotient, en + bias <= tiny,
     ]  # fmt: skip
     values = [
-        np.full_like(a, np.nan), np.where(is_d, up, a), up, np.where(is_d, up, a), down,
+        np.full_like(a, np.nan), np.where(is_d, up, a), up, np.where(is_d, down, a), down,
         np.where(is_n, up, a), up,
     ]  # fmt: skip
     flags = [False, True, False, True, False, True, False]
@@ -144,11 +152,14 @@ def divide_scale(a: Any, denominator: Any, numerator: Any) -> tuple[Any, Any]:
 
 
 def divide_fixup(quotient: Any, denominator: Any, numerator: Any) -> Any:
-    """Give a quotient the right sign and the special results."""
+    """Give a quotient the right sign and the special results.
+
+    Of numbers it is no NaN: one that the steps before overflowed to is infinite.
+    """
     sign = np.signbit(denominator) ^ np.signbit(numerator)
     inf = np.isinf
     zero_d, zero_n = denominator == 0, numerator == 0
-    magnitude = np.abs(quotient)
+    magnitude = np.where(np.isnan(quotient), quotient.dtype.type(np.inf), np.abs(quotient))
     conditions = [
         np.isnan(numerator), np.isnan(denominator),
         (zero_d & zero_n) | (inf(denominator) & inf(numerator)),
@@ -166,13 +177,14 @@ def divide_fixup(quotient: Any, denominator: Any, numerator: Any) -> Any:
 
 
 def divide_fused(a: Any, b: Any, c: Any, scaled: Any) -> Any:
-    """A fused product and sum, scaled back where the operands were scaled."""
+    """A fused product and sum, scaled back before it is rounded where the operands were scaled."""
     is_double = a.dtype == F64
-    made = (fma64 if is_double else fma32)(a, b, c)
-    step = 128 if is_double else 64
+    step, wider = (128, np.longdouble) if is_double else (64, F64)
     _, e = np.frexp(c)
     back = np.where(e > 1, step, -step)
-    return np.where(scaled, np.ldexp(made, back), made).astype(a.dtype)
+    made = (fma64 if is_double else fma32)(a, b, c)
+    wide = np.ldexp(a.astype(wider) * b + c, back)
+    return np.where(scaled, wide.astype(a.dtype), made).astype(a.dtype)
 
 
 # -------------------------------------------------------------------------------- narrow and packed

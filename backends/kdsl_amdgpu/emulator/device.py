@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 import kdsl.dialects.all  # noqa: F401 - the parser knows the ops of imported dialects
-from kdsl.codegen.backend import Artifact, Source, Trial
+from kdsl.codegen.backend import Artifact, LoadedEntry, Source, Trial
 from kdsl.errors import KernelAssertError, OutOfMemoryError
 from kdsl.ir.core import Module
 from kdsl.ir.parser import parse as parse_module
-from kdsl.runtime.entry import ASSERT_FAILED, Memory, entry_function
+from kdsl.runtime.entry import ASSERT_FAILED, Memory, entry_function, item_bytes
 from kdsl.runtime.slots import words_of
 from kdsl.target.target import Target
-from kdsl_amdgpu.assemble import generate, host_of
+from kdsl_amdgpu.assemble import Code, code_of, generate, host_of
 from kdsl_amdgpu.emit import emit
 from kdsl_amdgpu.emulator.memory import POISON_BYTE
 from kdsl_amdgpu.emulator.memory import Memory as EmulatedMemory
@@ -26,35 +26,36 @@ from kdsl_amdgpu.features import chip_of
 from kdsl_amdgpu.host import STATUS_BYTES, Grid, kernel_abi, segment
 
 SEGMENT_ALIGN = 64
+POINTER_WINDOW = 1 << 20
 HOW = "kdsl's emulator of LLVM's assembly"
 
 
 class EmulatedDevice:
     """Memory and kernels of one run; counts of waves and of instructions, once for each wave."""
 
-    def __init__(self, text: str, target: Target, arrays: Sequence[Any]) -> None:
-        self.code = generate(text, target)
-        self.host = host_of(text)
+    def __init__(self, code: Code, host: dict[str, Any], target: Target) -> None:
+        self.code = code
         self.target = target
         self.memory = EmulatedMemory()
         self.waves = 0
         self.instructions = 0
         self.status = np.zeros(STATUS_BYTES, np.uint8)
         self.status_address = self.memory.add(self.status, "the status word")
-        rows = self.host["kernels"].items()
-        self.abis = {n: kernel_abi(row, self.code.kernels[n].facts) for n, row in rows}
+        rows = host["kernels"].items()
+        self.abis = {n: kernel_abi(row, code.kernels[n].facts) for n, row in rows}
         self.places: dict[int, int] = {}
-        for number, array in enumerate(arrays):
-            if isinstance(array, np.ndarray):
-                self._add(array, f"argument {number}")
 
-    def _add(self, array: np.ndarray, name: str) -> None:
+    def add(self, array: np.ndarray, name: str) -> None:
+        """Let kernels reach an array."""
         self.places[array.ctypes.data] = self.memory.add_array(array, name)
 
     # --------------------------------------------------------------------- what an entry asks for
 
     def begin(self, buffers: Sequence[Memory]) -> None:
-        """Arrays were added before."""
+        """Let kernels reach buffers that were not added as arrays, as far as their sizes say."""
+        for number, buffer in enumerate(buffers):
+            if buffer.address and buffer.address not in self.places:
+                self.add(_window(buffer), f"buffer {number}")
 
     def allocate(self, size: int) -> int:
         """Return the address of poisoned memory."""
@@ -87,14 +88,29 @@ class EmulatedDevice:
         return self.places[memory.address] if memory.address else 0
 
 
+def _window(buffer: Memory) -> np.ndarray:
+    """Return the bytes that a buffer may have; a pointer does not say how many."""
+    size = POINTER_WINDOW
+    if not buffer.is_pointer:
+        steps = zip(buffer.shape, buffer.strides, strict=True)
+        size = 0 if 0 in buffer.shape else 1 + sum((n - 1) * step for n, step in steps)
+        size *= item_bytes(buffer.element)
+    held = (ctypes.c_uint8 * size).from_address(buffer.address)
+    return np.frombuffer(held, np.uint8)
+
+
 def run(source: Source, target: Target, entry: str, args: Sequence[Any]) -> EmulatedDevice:
     """Assemble a text and run an entry on arrays and numbers, which it changes in place.
 
     Raises KernelAssertError, EmulationError for a wrong access, a race or waves that end early,
     UnknownInstructionError for what the emulator has no row for.
     """
-    device = EmulatedDevice(source.text, target, args)
-    host = parse_module(device.host["module"])
+    facts = host_of(source.text)
+    device = EmulatedDevice(generate(source.text, target), facts, target)
+    for number, array in enumerate(args):
+        if isinstance(array, np.ndarray):
+            device.add(array, f"argument {number}")
+    host = parse_module(facts["module"])
     types = [arg.type for arg in host.function(entry).body.args]
     slots = words_of(types, args)
     status = entry_function(host, entry, device)(ctypes.addressof(slots))
@@ -103,6 +119,22 @@ def run(source: Source, target: Target, entry: str, args: Sequence[Any]) -> Emul
     if status:
         raise OutOfMemoryError(kernel=entry)
     return device
+
+
+def load(artifact: Artifact, target: Target) -> dict[str, LoadedEntry]:
+    """Return the entries of code that this process assembled, to be emulated on host memory."""
+    code, facts = code_of(artifact.digest), artifact.facts["host"]
+    host = parse_module(facts["module"])
+    return {n: LoadedEntry(n, _entry(code, facts, target, host, n), 0) for n in artifact.entries}
+
+
+def _entry(
+    code: Code, facts: dict[str, Any], target: Target, host: Module, name: str
+) -> Callable[[int], int]:
+    def call(address: int) -> int:
+        return entry_function(host, name, EmulatedDevice(code, facts, target))(address)
+
+    return call
 
 
 def try_out(

@@ -190,8 +190,7 @@ class Shared:
 
     def passed(self, groups: Array) -> None:
         """Note that workgroups passed a barrier: what was touched before is settled."""
-        per = self.size // self.unit
-        shape = (-1, per)
+        shape = (len(self.data), self.size // self.unit)
         self.writer.reshape(shape)[groups] = NOBODY
         self.reader.reshape(shape)[groups] = NOBODY
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -212,6 +213,25 @@ rows("u32", "u32 u32", {
     "v_bfm_b32": lambda a, b: ((U32(1) << (a & U32(31))) - U32(1)) << (b & U32(31)),
     "v_pack_b32_f16": lambda a, b: do.joined(a & U32(0xFFFF), b & U32(0xFFFF)),
 })  # fmt: skip
+def _saturating(function: Function, plain: Maker) -> Maker:
+    """With ``clamp`` sums stay within what a word holds."""
+
+    def clamped(a: Any, b: Any) -> Any:
+        return np.clip(function(a.astype(I64), b.astype(I64)), 0, 0xFFFFFFFF).astype(U32)
+
+    def make(ins: Instruction) -> Step:
+        if "clamp" not in ins.flags:
+            return plain(ins)
+        flags = ins.flags - {"clamp"}
+        return _row("u32", ["u32", "u32"], clamped)(replace(ins, flags=flags))
+
+    return make
+
+
+for _name in ("v_add_u32", "v_add_nc_u32"):
+    ROWS[_name] = _saturating(lambda a, b: a + b, ROWS[_name])
+for _name in ("v_sub_u32", "v_sub_nc_u32"):
+    ROWS[_name] = _saturating(lambda a, b: a - b, ROWS[_name])
 rows("i32", "i32 i32", {"v_max_i32": np.maximum, "v_min_i32": np.minimum})
 rows("u32", "u32 u32 u32", {
     "v_lshl_or_b32": lambda a, b, c: a << (b & U32(31)) | c,
@@ -328,14 +348,29 @@ rows("f16", "u16", {"v_cvt_f16_u16": lambda x: x.astype(F16)})
 rows("i16", "f16", {"v_cvt_i16_f16": do.to_int(I16, -(1 << 15), (1 << 15) - 1)})
 rows("u16", "f16", {"v_cvt_u16_f16": do.to_int(U16, 0, (1 << 16) - 1)})
 rows("f16", "f16", {
-    "v_floor_f16": np.floor, "v_ceil_f16": np.ceil, "v_trunc_f16": np.trunc, "v_rndne_f16": np.rint,
+    "v_rcp_f16": lambda x: F16(1) / x, "v_sqrt_f16": np.sqrt,
+    "v_rsq_f16": lambda x: (1.0 / np.sqrt(x.astype(F32))).astype(F16),
+    "v_exp_f16": np.exp2, "v_log_f16": np.log2, "v_fract_f16": do.fract,
+    "v_frexp_mant_f16": do.mantissa, "v_floor_f16": np.floor, "v_ceil_f16": np.ceil, "v_trunc_f16": np.trunc, "v_rndne_f16": np.rint,
 })  # fmt: skip
 rows("f16", "f16 f16", {
     "v_add_f16": lambda a, b: a + b, "v_sub_f16": lambda a, b: a - b,
     "v_subrev_f16": lambda a, b: b - a, "v_mul_f16": lambda a, b: a * b, "v_max_f16": np.fmax,
     "v_min_f16": np.fmin, "v_max_num_f16": np.fmax, "v_min_num_f16": np.fmin,
+    "v_maximum_f16": np.maximum, "v_minimum_f16": np.minimum,
 })  # fmt: skip
-rows("f16", "f16 f16 f16", {"v_fma_f16": do.fma16})
+rows("f16", "f16 f16 f16", {
+    "v_fma_f16": do.fma16, "v_div_fixup_f16": do.divide_fixup, "v_fmaak_f16": do.fma16,
+    "v_fmamk_f16": do.fma16, "v_med3_f16": do.median, "v_med3_num_f16": do.median,
+    "v_max3_f16": lambda a, b, c: np.fmax(np.fmax(a, b), c),
+    "v_min3_f16": lambda a, b, c: np.fmin(np.fmin(a, b), c),
+    "v_max3_num_f16": lambda a, b, c: np.fmax(np.fmax(a, b), c),
+    "v_min3_num_f16": lambda a, b, c: np.fmin(np.fmin(a, b), c),
+    "v_maximum3_f16": lambda a, b, c: np.maximum(np.maximum(a, b), c),
+    "v_minimum3_f16": lambda a, b, c: np.minimum(np.minimum(a, b), c),
+})  # fmt: skip
+rows("f16", "f16 f16 +f16", {"v_fmac_f16": do.fma16})
+rows("f16", "f16 i16", {"v_ldexp_f16": do.ldexp})
 rows("u16", "u16 u16", {
     "v_add_u16": lambda a, b: a + b, "v_add_nc_u16": lambda a, b: a + b,
     "v_sub_u16": lambda a, b: a - b, "v_sub_nc_u16": lambda a, b: a - b,

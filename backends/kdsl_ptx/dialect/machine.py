@@ -187,9 +187,10 @@ WGMMA_DEPTH = {"bf16": 16, "f16": 16, "tf32": 8, "f8E4M3FN": 32, "f8E5M2": 32, "
 class Wgmma(Op, name="ptx.wgmma", traits=EFFECTS):
     """Issue one 64 x n product of a warpgroup: ``acc + a @ b``, ``a @ b`` without ``acc``.
 
-    ``a``: a descriptor (i64) or a fragment in registers. ``b``: a descriptor. ``transpose_*``: the
-    operand lies with the other axis contiguous. The accumulator is changed in place where nothing
-    else reads it; nothing may touch it before ``ptx.wgmma_wait``.
+    ``a``: a descriptor (i64) or a fragment in registers. ``b``: a descriptor. ``step_*`` is added
+    to a descriptor, right before its use: sums kept for a loop do not fit the uniform registers.
+    ``transpose_*``: the operand lies with the other axis contiguous. The accumulator is changed in
+    place where nothing else reads it; nothing may touch it before ``ptx.wgmma_wait``.
     """
 
     a = operand(DATA)
@@ -199,6 +200,8 @@ class Wgmma(Op, name="ptx.wgmma", traits=EFFECTS):
     type = attribute("string", choices=tuple(WGMMA_DEPTH))
     transpose_a = attribute("bool", default=False)
     transpose_b = attribute("bool", default=False)
+    step_a = attribute("int", default=0)
+    step_b = attribute("int", default=0)
     y = result(VECTOR)
 
     def verify(self) -> None:

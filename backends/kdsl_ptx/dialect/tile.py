@@ -76,7 +76,8 @@ PANEL = 64
 
 def is_shared(value: Value) -> bool:
     """Return whether a tile lives in shared memory."""
-    return isinstance(value.op, RingWait | TileOperand) and isinstance(value.type, TensorType)
+    made = isinstance(value.op, RingWait | TileOperand | OperandStore)
+    return made and isinstance(value.type, TensorType)
 
 
 # ------------------------------------------------------------------------------------------- host
@@ -244,6 +245,21 @@ class TileOperand(Op, name="ptx.tile_operand", traits=(ReadsMemory,)):
 
     index = attribute("int")
     y = result(TENSOR)
+
+
+class OperandStore(Op, name="ptx.operand_store", traits=EFFECTS):
+    """Consumer: write a tile over operand ``index`` of the open slot; give it, in shared memory.
+
+    Each warpgroup writes its own 64 rows, which products of other warpgroups do not read.
+    """
+
+    x = operand(TENSOR)
+    index = attribute("int")
+    y = result(same_as="x")
+
+    def verify(self) -> None:
+        bits = self.x.type.element.bits
+        rules.require(self, bits == 16, f"elements have 16 bits, not {bits}")
 
 
 class TileRelease(Op, name="ptx.tile_release", traits=EFFECTS):

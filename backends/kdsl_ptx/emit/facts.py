@@ -270,8 +270,10 @@ def _shift_right(a: Range, b: Range) -> Range | None:
     return (a[0] >> b[1], a[1] >> b[0]) if a[0] >= 0 and 0 <= b[0] <= b[1] < 64 else None
 
 
-def _and(a: Range, b: Range) -> Range | None:
-    tops = [r[1] for r in (a, b) if r[0] >= 0]
+def _and(facts: IntegerFacts, op: Any, depth: int) -> Range | None:
+    """A mask that is not negative bounds the result, whatever it masks."""
+    ranges = [facts.range(v, depth) for v in op.operands]
+    tops = [r[1] for r in ranges if r is not None and r[0] >= 0]
     return (0, min(tops)) if tops else None
 
 
@@ -324,7 +326,7 @@ RANGE_RULES: dict[type[Op], Callable[[IntegerFacts, Any, int], Range | None]] = 
     arith.Shli: _from_both(_shift_left),
     arith.Shrsi: _from_both(_shift_right),
     arith.Shrui: _from_both(_shift_right),
-    arith.Andi: _from_both(_and),
+    arith.Andi: _and,
     arith.Ori: _from_both(_or),
     arith.Xori: _from_both(_or),
     arith.Minsi: _from_both(lambda a, b: (min(a[0], b[0]), min(a[1], b[1]))),

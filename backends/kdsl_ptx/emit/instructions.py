@@ -6,7 +6,7 @@ from typing import Any
 
 from kdsl.codegen.lowering import LoweringTable
 from kdsl.dialects import lanes
-from kdsl.ir.core import Op
+from kdsl.ir.core import Op, Value
 from kdsl.ir.types import element_type
 from kdsl_ptx.dialect import machine
 from kdsl_ptx.emit.facts import AGREED
@@ -166,7 +166,7 @@ def wgmma(op: machine.Wgmma, w: Writer) -> None:
         f"wgmma.mma_async.sync.aligned.m64n{op.n}k{machine.WGMMA_DEPTH[op.type]}."
         f"{ACCUMULATORS[op.y.type.element.text]}.{WGMMA_TYPES[op.type]}.{WGMMA_TYPES[op.type]}"
     )
-    left = w.one(op.a) if not op.in_registers else _braced(_fragment(op, w))
+    left = _braced(_fragment(op, w)) if op.in_registers else _stepped(w, op.a, op.step_a)
     tail = [str(len(op.acc))]
     if op.type != "i8":
         tail += ["1", "1"]
@@ -174,8 +174,14 @@ def wgmma(op: machine.Wgmma, w: Writer) -> None:
         if not op.in_registers:
             tail.append(str(int(op.transpose_a)))
         tail.append(str(int(op.transpose_b)))
-    w.do(f"{word} {_braced(made)}, {left}, {w.one(op.b)}, {', '.join(tail)}")
+    w.do(f"{word} {_braced(made)}, {left}, {_stepped(w, op.b, op.step_b)}, {', '.join(tail)}")
     w.bind_registers(op.y, made)
+
+
+def _stepped(w: Writer, descriptor: Value, step: int) -> str:
+    """Return a descriptor that is a step further."""
+    text = w.one(descriptor)
+    return w.let("d", "add.s64", text, step) if step else text
 
 
 def _fragment(op: machine.Wgmma, w: Writer) -> list[str]:

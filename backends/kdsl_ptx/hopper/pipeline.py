@@ -11,6 +11,7 @@ from kdsl.passes.peel_masks import OrderBlocks, PeelMasks
 from kdsl.passes.pipelines import SIMPLIFY
 from kdsl.passes.propagate_launch_constants import PropagateLaunchConstants
 from kdsl.passes.software_pipeline import SoftwarePipeline
+from kdsl_ptx.hopper.dependence import OverlapLaunches
 from kdsl_ptx.hopper.dots import AsyncDots
 from kdsl_ptx.hopper.plan import HopperPlan
 from kdsl_ptx.hopper.protocol import ProtocolCheck
@@ -36,6 +37,7 @@ SCHEDULE = Pipeline(
         AsyncDots(),
         Canonicalize(),
         TIDY,
+        OverlapLaunches(),
         ProtocolCheck(),
     ),
 )

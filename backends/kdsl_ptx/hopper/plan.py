@@ -225,11 +225,11 @@ def _a_operand(streams: Streams, wanted: _Wanted, budget: int) -> str:
     """Registers when all tiles fit beside it: it saves reads of shared memory, so energy."""
     held = sum(_row_registers(dot.acc) for dot in (*streams.dots, *streams.late_dots))
     held += sum(_row_registers(dot.a) for dot in streams.late_dots)
+    held += sum(_row_registers(value) for value in streams.kept)
     left = sum(_row_registers(load.y) for load in streams.operands)
-    needed = sum(_row_registers(load.y) for load in streams.operands if load in streams.worked_on)
     room = budget - SPARE - held
-    if needed > room + SPARE // 2:
-        raise UnfitError(f"tiles need {held + needed} of {budget} registers")
+    if room + SPARE // 2 < 0:
+        raise UnfitError(f"tiles need {held} of {budget} registers")
     choice = "registers" if streams.operands and left <= room else "shared"
     found = wanted.one_of("a_operand", ("shared", "registers"), choice)
     if found == "registers" and left > room + SPARE // 2:

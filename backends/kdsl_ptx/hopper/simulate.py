@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kdsl.dialects.func import Func
-from kdsl.dialects.kdsl import Launch
+from kdsl.dialects.kdsl import Launch, StoreTile
 from kdsl.dialects.scf import Condition, For, If, While
 from kdsl.ir.core import Block, Module, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
@@ -356,6 +356,20 @@ def tile_operand(run: Runner, op: tile.TileOperand, operands: list[Any]) -> Iter
     return (found,)
 
 
+def operand_store(run: Runner, op: tile.OperandStore, operands: list[Any]) -> Iterator[Any]:
+    """Write the warpgroup's rows over an operand."""
+    value = run.settled(operands[0])
+    yield lambda: True
+    place, me = run.group.slots[run.open[-1]], run.number
+    found = Shared(place, place.version, op.index, me)
+    old = found.read()
+    if run.session.has_data:
+        changed = old.copy()
+        changed[ROWS * me : ROWS * (me + 1)] = value[ROWS * me : ROWS * (me + 1)]
+        place.data[op.index] = changed
+    return (found,)
+
+
 def tile_release(run: Runner, op: tile.TileRelease, operands: list[Any]) -> Iterator[Any]:
     """Give a slot back."""
     del operands
@@ -510,6 +524,20 @@ def store_wait(run: Runner, op: tile.StoreWait, operands: list[Any]) -> Iterator
     return ()
 
 
+def store_rows(run: Runner, op: StoreTile, operands: list[Any]) -> Iterator[Any]:
+    """Store the warpgroup's rows of a tile from registers."""
+    yield lambda: True
+    value, target, *indices = (run.settled(v) for v in operands)
+    if not run.session.has_data:
+        return ()
+    if value.shape[0] == ROWS * run.group.consumers:
+        value = value[ROWS * run.number : ROWS * (run.number + 1)]
+        dim, step = op.dims[0], op.steps[0]
+        indices[dim] = int(indices[dim]) + ROWS * run.number * step
+    op.evaluate(value, target, *indices)
+    return ()
+
+
 def nothing(run: Runner, op: Op, operands: list[Any]) -> Iterator[Any]:
     """Launches run one after the other here."""
     del run, op, operands
@@ -523,6 +551,7 @@ ACTIONS: dict[type[Op], Callable[[Runner, Any, list[Any]], Iterator[Any]]] = {
     tile.TileLoad: tile_load,
     tile.TileRecord: tile_record,
     tile.TileOperand: tile_operand,
+    tile.OperandStore: operand_store,
     tile.TileRelease: tile_release,
     tile.RingLoad: ring_load,
     tile.RingWait: ring_wait,
@@ -534,6 +563,7 @@ ACTIONS: dict[type[Op], Callable[[Runner, Any, list[Any]], Iterator[Any]]] = {
     tile.DotWait: dot_wait,
     tile.TileStore: tile_store,
     tile.StoreWait: store_wait,
+    StoreTile: store_rows,
     tile.GridDependencyWait: nothing,
     tile.LaunchDependents: nothing,
 }

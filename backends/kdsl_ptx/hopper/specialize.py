@@ -29,7 +29,7 @@ from kdsl.dialects.arith import (
     index_constant,
 )
 from kdsl.dialects.func import Func, Return
-from kdsl.dialects.kdsl import Launch, LoadTile, ProgramId, Slice, StoreTile
+from kdsl.dialects.kdsl import Dot, Launch, LoadTile, ProgramId, Slice, StoreTile
 from kdsl.dialects.scf import Condition, For, If, While, Yield
 from kdsl.errors import InternalError
 from kdsl.ir.builder import Builder
@@ -496,6 +496,8 @@ class _Consumer(_Copier):
             self.role.inside.add(tile.TileRelease, lag=0)
         super().body(ops)
         if self.owner.plan.operands:
+            if self.owner.plan.a_operand == "shared":
+                self.write_back()
             self.release()
 
     def stream(self, b: Builder, op: LoadTile) -> None:
@@ -541,6 +543,21 @@ class _Consumer(_Copier):
                 b.add(tile.StoreWait)
             b.add(tile.TileStore, part, where, at, place=place, split=split)
 
+    def write_back(self) -> None:
+        """Write operands that were worked on back to their room, for products to read."""
+        inside = self.role.inside.block
+        for op in list(inside):
+            for value in op.results:
+                if _is_left_side(value) and not tile.is_shared(value):
+                    index = _same_operand(self.owner.plan.operands, value)
+                    if index is None:
+                        continue
+                    b = Builder.after(op)
+                    made = b.add(tile.OperandStore, value, index=index)
+                    for user in list(value.users):
+                        if isinstance(user, Dot) and user.a is value:
+                            user.set_operand(0, made.y)
+
     def release(self) -> None:
         """Give the tile slot back: one tile later when the output leaves from it and there are two.
 
@@ -571,10 +588,21 @@ def _waits(branch: If) -> bool:
     return has_both and any(isinstance(op, tile.RingWait) for op in branch.regions[0].block)
 
 
+def _is_left_side(value: Value) -> bool:
+    """Return whether products take a value as their left side."""
+    return any(isinstance(user, Dot) and user.a is value for user in value.users)
+
+
+def _same_operand(operands: Sequence[int], value: Value) -> int | None:
+    """Return the operand of a tile slot that has a value's shape."""
+    for i in range(0, len(operands), 2):
+        if tuple(operands[i : i + 2]) == value.type.shape:  # type: ignore[attr-defined]
+            return i // 2
+    return None
+
+
 def _is_worked_on(op: LoadTile) -> bool:
     """Return whether an operand goes through other ops before a product takes it."""
-    from kdsl.dialects.kdsl import Dot
-
     return any(not isinstance(user, Dot) for user in op.y.users)
 
 

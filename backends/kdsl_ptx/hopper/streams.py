@@ -35,7 +35,7 @@ class Streams:
 
     ``early`` and ``late`` are the loads of the first and second stage, in program order; ``dots``
     and ``late_dots`` likewise. ``operands`` are loads that a tile of the grid does once, for the
-    left side of a product; ``held`` says for which products that side is in registers anyway.
+    left side of a product; ``kept`` are left sides that come from no such load.
     """
 
     loop: For
@@ -45,7 +45,7 @@ class Streams:
     early: list[LoadTile] = field(default_factory=list)
     late: list[LoadTile] = field(default_factory=list)
     operands: list[LoadTile] = field(default_factory=list)
-    worked_on: set[LoadTile] = field(default_factory=set)
+    kept: list[Value] = field(default_factory=list)
     stores: list[StoreTile] = field(default_factory=list)
 
 
@@ -142,24 +142,21 @@ def streamed(value: Value, loop: For) -> LoadTile:
     return op
 
 
-def _take_left(dot: Dot, loop: For, loads: list[LoadTile], found: Streams) -> None:
+def _take_left(dot: Dot, loop: For, streams: list[LoadTile], found: Streams) -> None:
     """Note where the left side of a product comes from."""
     op = dot.a.op
     if isinstance(op, LoadTile | Transpose) and op.parent is loop.body:
-        _take(streamed(dot.a, loop), loads)
+        _take(streamed(dot.a, loop), streams)
         return
     if op is not None and op.parent is loop.body:
         return  # made in the turn
     if isinstance(dot.a, BlockArgument) and dot.a.block is loop.body:
         return
-    for load in _sources(dot.a):
-        try:
-            check_bulk(load, load.source, load.y.type)
-        except UnfitError:
-            continue
+    loads = [load for load in _sources(dot.a) if _is_bulk_load(load)]
+    for load in loads:
         _take(load, found.operands)
-        if load.y is not dot.a or set(load.y.users) - set(_dots(loop)):
-            found.worked_on.add(load)
+    if not loads and dot.a not in found.kept:
+        found.kept.append(dot.a)
 
 
 def _sources(value: Value) -> list[LoadTile]:
@@ -240,6 +237,14 @@ def is_launch_value(value: Value) -> bool:
         and op.name not in ("kdsl.program_id", "kdsl.num_programs")
         and all(is_launch_value(v) for v in op.operands)
     )
+
+
+def _is_bulk_load(op: LoadTile) -> bool:
+    try:
+        check_bulk(op, op.source, op.y.type)
+    except UnfitError:
+        return False
+    return True
 
 
 def _is_bulk_store(op: StoreTile, kernel: Func) -> bool:

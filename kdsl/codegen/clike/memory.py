@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from kdsl.codegen.clike.spelling import item_bytes
+from kdsl.codegen.clike.spelling import PRIVATE, item_bytes
 from kdsl.codegen.clike.vectors import combined
 from kdsl.codegen.clike.writer import Buffer, Writer, scalar_of
 from kdsl.codegen.lowering import LoweringTable
@@ -21,6 +21,8 @@ lower = LoweringTable("a language like C")
 ALIGNMENTS = ("alignment", "kdsl.align")
 """Attributes that state a power of two which divides an access's address."""
 WORD_BITS = 32
+PLACES = {WORKGROUP: "workgroup ", PRIVATE: "private "}
+"""What the report calls memory that is not global."""
 
 # ------------------------------------------------------------------------------------- addresses
 
@@ -51,7 +53,8 @@ def element(w: Writer, ref: Value, at: str) -> str:
 
 def guard(w: Writer, ref: Value) -> str:
     """Return the condition under which this lane may touch a buffer: none of its checks failed."""
-    return "kdsl_alive" if w.guarded and w.buffers[ref].space != WORKGROUP else ""
+    own = w.buffers[ref].space in (WORKGROUP, PRIVATE)
+    return "kdsl_alive" if w.guarded and not own else ""
 
 
 def _read(w: Writer, ref: Value, at: str, condition: str = "", other: str = "") -> str:
@@ -143,7 +146,7 @@ def alloca(op: memref.Alloca, w: Writer) -> None:
         raise lower.refuse(op, f"{t} has no static size")
     name = w.fresh()
     w.do(f"{w.words.memory(t.element)} {name}[{max(t.size, 1)}];")
-    w.buffers[op.y] = Buffer(name, "", list(t.shape), list(t.element_strides), WORKGROUP)
+    w.buffers[op.y] = Buffer(name, "", list(t.shape), list(t.element_strides), PRIVATE)
 
 
 @lower(memref.Prefetch)
@@ -266,7 +269,7 @@ def scatter(op: vector.Scatter, w: Writer) -> None:
 
 
 def _count(w: Writer, what: str, ref: Value, width: int, times: int = 1) -> None:
-    where = "workgroup " if w.buffers[ref].space == WORKGROUP else ""
+    where = PLACES.get(w.buffers[ref].space, "")
     key = f"{where}{what} of {width} x {scalar_of(ref)}"
     for _ in range(times):
         w.counted(key)

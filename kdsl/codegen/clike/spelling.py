@@ -19,6 +19,8 @@ from kdsl.target.features import Features
 
 BYTE = "uchar"
 """How a bool lies in memory."""
+PRIVATE = 5
+"""The memory space of arrays that one lane has for itself."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ moves elements between layouts.
 A back end adds to it with a ``Table`` in a module of its own, named to the pass as
 ``Distribute(rules="module:NAME")``:
 
-* ``rules[OpClass] = rule(op, low)``: ``low.fragment(value, layout)`` gives a tile's registers as one
-  vector, in any layout; ``low.scalar(value)`` what a scalar or buffer has become;
+* ``rules[OpClass] = rule(op, low)``: ``low.fragment(value, layout)`` gives a tile's registers as
+  one vector, in any layout; ``low.scalar(value)`` what a scalar or buffer has become;
   ``low.bind(result, fragment, layout)`` says what a tile's registers are, ``low.scalars[result] =
   value`` what a scalar is, and ``low.hold(result, held)`` that a tile is elsewhere (in workgroup
   memory, in flight): ``held.read(low, layout)`` must give its registers, and
@@ -20,7 +20,7 @@ A back end adds to it with a ``Table`` in a module of its own, named to the pass
   warps, thread, barrier)`` for the new block, and in ``with low.role(old_block, lane):`` calls
   ``low.block(old_block)``.
 
-New ops are written with ``low.builder``. ``lane.once(key, make)`` computes at the start of the role.
+New ops are written with ``low.builder``; ``lane.once(key, make)`` computes at the role's start.
 
 Scalars are the same on all lanes. What changes memory outside of tiles is done by lane 0. Loops
 marked for vectorizing are left as they are, for the pass that spreads those.

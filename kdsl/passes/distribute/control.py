@@ -10,6 +10,7 @@ from kdsl.ir.core import Block, Op, Region, Value
 from kdsl.ir.types import TensorType, Type
 from kdsl.passes.distribute.demands import demands
 from kdsl.passes.distribute.hazards import Hazards, accesses
+from kdsl.passes.distribute.pipeline import Ahead, runs_ahead
 from kdsl.passes.parallel import makes_tiles
 
 if TYPE_CHECKING:
@@ -31,7 +32,12 @@ def lower_for(op: For, low: Lowering) -> None:
     await_region(op, low)
     before = low.hazards.copy()
     low.hazards.merge(accesses(op))
+    ahead = runs_ahead(op, low)
+    if ahead is not None:
+        ahead.begin()
     inits = [carried(low, v, of) for v, of in zip(op.inits, op.results, strict=True)]
+    if ahead is not None:
+        inits.append(low.lane.index(0))
     block = Block([op.induction.type, *(v.type for v in inits)])
     made = low.builder.add(
         For,
@@ -41,18 +47,29 @@ def lower_for(op: For, low: Lowering) -> None:
         regions=[Region([block])],
     )
     made.attributes.update(op.attributes)
-    _fill(low, op.body, block)
+    _fill(low, op.body, block, repeats=True, ahead=ahead)
     low.hazards.merge(before)
     take_results(low, op, made)
 
 
-def _fill(low: Lowering, old: Block, new: Block) -> None:
-    """Lower a block into another whose arguments stand for the old one's."""
+def _fill(
+    low: Lowering, old: Block, new: Block, *, repeats: bool, ahead: Ahead | None = None
+) -> None:
+    """Lower a block into another whose arguments stand for the old one's.
+
+    With loads that run ahead, the last argument is the slot that they are read from.
+    """
+    low.order.enter()
     with low.scope(new):
-        for was, now in zip(old.args, new.args, strict=True):
+        for was, now in zip(old.args, new.args, strict=False):
             now.name = was.name
             take(low, was, now)
+        following = None if ahead is None else ahead.turn(new.args[0], new.args[-1])
         low.block(old)
+        if following is not None:
+            assert new.last is not None
+            new.last.set_operands([*new.last.operands, following])
+    low.settle(low.order.leave(repeats=repeats))
 
 
 def take(low: Lowering, value: Value, fragment: Value) -> None:
@@ -65,7 +82,7 @@ def take(low: Lowering, value: Value, fragment: Value) -> None:
 
 def take_results(low: Lowering, op: Op, made: Op) -> None:
     """Say what the results of an op have become."""
-    for was, now in zip(op.results, made.results, strict=True):
+    for was, now in zip(op.results, made.results, strict=False):
         now.name = was.name
         take(low, was, now)
 
@@ -110,7 +127,7 @@ def lower_if(op: If, low: Lowering) -> None:
     for old, new in zip(op.regions, regions, strict=True):
         low.hazards = before.copy()
         if old.blocks:
-            _fill(low, old.block, new.block)
+            _fill(low, old.block, new.block, repeats=False)
         after.merge(low.hazards)
     low.hazards = after
     take_results(low, op, made)
@@ -135,12 +152,10 @@ def lower_while(op: While, low: Lowering) -> None:
     inits = [carried(low, v, of) for v, of in zip(op.inits, first.args, strict=True)]
     types = [register_type(low, r) for r in op.results]
     blocks = [Block([v.type for v in inits]), Block(types)]
-    made = low.builder.add(
-        While, inits, types=types, regions=[Region([block]) for block in blocks]
-    )
+    made = low.builder.add(While, inits, types=types, regions=[Region([block]) for block in blocks])
     made.attributes.update(op.attributes)
     for old, new in zip((first, second), blocks, strict=True):
-        _fill(low, old, new)
+        _fill(low, old, new, repeats=True)
     low.hazards.merge(before)
     take_results(low, op, made)
 

@@ -23,7 +23,7 @@ def demands(op: Op, low: Lowering) -> Iterator[tuple[Value, Layout]]:
         yield from own(op, low.lane.warps)
     elif isinstance(op, Dot):
         plan = low.plan.dots.get(op)
-        if plan is not None and plan.atom is not None and op.a.type.element is plan.element:
+        if plan is not None and plan.atom is not None:
             yield op.a, plan.a
         yield op.acc, low.layout_of(op.y)
     elif (

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from kdsl.dialects.arith import Extf
-from kdsl.dialects.kdsl import Dot, Transpose
-from kdsl.ir.core import Value
+from kdsl.dialects.kdsl import Dot
 from kdsl.ir.types import ScalarType, element_type
 from kdsl.target.atoms import Atom, atom_named
 from kdsl.target.features import Features
@@ -21,7 +19,7 @@ LANE_COLUMNS = 4
 class DotPlan:
     """How a dot is done; ``atom`` None is by multiply-adds, then ``a`` and ``b`` are unused.
 
-    ``element`` is what the operands are multiplied as.
+    ``a_step`` and ``b_step`` are for as much of the inner axis as one instruction takes.
     """
 
     atom: Atom | None
@@ -29,12 +27,14 @@ class DotPlan:
     c: Layout
     a: Layout
     b: Layout
+    a_step: Layout
+    b_step: Layout
 
 
 def plan_dot(op: Dot, features: Features, warps: int, *, by_rows: bool) -> DotPlan:
     """Choose the instruction and the layouts; ``by_rows``: a row should stay in one subgroup."""
     (m, k), n = op.a.type.shape, op.b.type.shape[1]
-    element = multiplied_as(op)
+    element = op.a.type.element
     for name in features.atoms:
         atom = atom_named(name)
         if (
@@ -46,24 +46,7 @@ def plan_dot(op: Dot, features: Features, warps: int, *, by_rows: bool) -> DotPl
         ):
             return _matrix_plan(atom, element, (m, n, k), warps, by_rows)
     c = _fma_layout((m, n), max(1, features.subgroup), warps)
-    return DotPlan(None, element, c, c, c)
-
-
-def multiplied_as(op: Dot) -> ScalarType:
-    """Return the type of the operands before they were widened, which changes no product."""
-    narrow = {narrow_source(v) for v in (op.a, op.b)}
-    wide = element_type(op.a.type)
-    if len(narrow) == 1:
-        (found,) = narrow
-        return wide if found is None else found
-    return wide
-
-
-def narrow_source(value: Value) -> ScalarType | None:
-    """Return the element type that a tile was widened from, through transposes."""
-    while isinstance(value.op, Transpose):
-        value = value.op.x
-    return element_type(value.op.x.type) if isinstance(value.op, Extf) else None
+    return DotPlan(None, element, c, c, c, c, c)
 
 
 def _fits(extent: int, atom: int) -> bool:
@@ -96,9 +79,16 @@ def _matrix_plan(
         return made(tuple(extents), digits)
 
     c = clipped(clipped(atom.c, 0, m), 1, n)
-    a = clipped(atom.a, 0, m).tile((tm, k))
-    b = clipped(atom.b, 1, n).tile((k, tn))
-    return DotPlan(atom, element, spread(c, 0, 1), spread(a, 0, None), spread(b, None, 1))
+    a, b = clipped(atom.a, 0, m), clipped(atom.b, 1, n)
+    return DotPlan(
+        atom,
+        element,
+        spread(c, 0, 1),
+        spread(a.tile((tm, k)), 0, None),
+        spread(b.tile((k, tn)), None, 1),
+        spread(a, 0, None),
+        spread(b, None, 1),
+    )
 
 
 def clipped(layout: Layout, axis: int, extent: int) -> Layout:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdsl.dialects.arith import Extf
-from kdsl.dialects.kdsl import Dot, Transpose
+from kdsl.dialects.kdsl import Dot
 from kdsl.dialects.lanes import MatrixMultiply
 from kdsl.ir.core import Value
-from kdsl.ir.types import ScalarType, element_type
 from kdsl.passes.distribute.dot_plan import DotPlan
 from kdsl.passes.distribute.fma import multiply_add
 from kdsl.passes.distribute.rearrange import convert
+from kdsl.passes.distribute.staging import Staged
 from kdsl.target.atoms import Atom
 from kdsl.target.layout import Layout
 
@@ -28,47 +27,60 @@ def lower_dot(op: Dot, low: Lowering) -> None:
     if plan.atom is None:
         found = multiply_add(low, op, plan, acc)
     else:
-        a = operand(low, op.a, plan.element, plan.a)
-        b = operand(low, op.b, plan.element, plan.b)
+        a = _Operand(low, op.a, plan.a, plan.a_step, plan.atom.a, 1)
+        b = _Operand(low, op.b, plan.b, plan.b_step, plan.atom.b, 0)
         found = multiply(low, plan, a, b, acc)
     low.bind(op.y, convert(low, found, plan.c, low.layout_of(op.y)))
 
 
-def operand(low: Lowering, value: Value, element: ScalarType, layout: Layout) -> Value:
-    """Return an operand's registers as the type that it was before it was widened."""
-    if element_type(value.type) is element:
-        return low.fragment(value, layout)
-    if isinstance(value.op, Transpose):
-        order = value.op.permutation
-        back = [order.index(i) for i in range(len(order))]
-        return operand(low, value.op.x, element, layout.permute(back))
-    assert isinstance(value.op, Extf)
-    return low.fragment(value.op.x, layout)
+class _Operand:
+    """Gives the registers of an operand atom by atom.
+
+    What is in workgroup memory is read for one step of the inner axis at a time, right before it
+    is multiplied: registers are scarce there.
+    """
+
+    def __init__(
+        self, low: Lowering, value: Value, layout: Layout, step: Layout, atom: Layout, inner: int
+    ) -> None:
+        self.low = low
+        self.atom = atom
+        self.inner = inner
+        held = low.held(value)
+        self.staged = held if isinstance(held, Staged) else None
+        self.layout = layout if self.staged is None else step
+        self.whole = low.fragment(value, layout) if self.staged is None else None
+        self.depths = _starts(layout, inner, atom.shape[inner])
+        self.others = _starts(layout, 1 - inner, atom.shape[1 - inner])
+        self._places = _places(self.layout)
+
+    def step(self, depth: int) -> dict[int, Value]:
+        """Return the atoms' registers at ``depth``, by where they are along the outer axis."""
+        fragment = self.whole
+        if self.staged is not None:
+            moved = self.staged.moved(self.inner, depth)
+            fragment, depth = moved.read(self.low, self.layout), 0
+        assert fragment is not None
+        found = {}
+        for other in self.others:
+            start = (depth, other) if self.inner == 0 else (other, depth)
+            mask = _mask(self.atom, self._places, self.layout, start)
+            found[other] = self.low.lane.pick(fragment, mask)
+        return found
 
 
-def multiply(low: Lowering, plan: DotPlan, a: Value, b: Value, c: Value) -> Value:
-    """Return ``c + a @ b`` of fragments in the plan's layouts, atom by atom."""
+def multiply(low: Lowering, plan: DotPlan, a: _Operand, b: _Operand, c: Value) -> Value:
+    """Return ``c + a @ b`` in the plan's layout of c, atom by atom."""
     atom = plan.atom
     assert atom is not None
-    lane = low.lane
-    rows, columns, depths = (
-        _starts(plan.c, 0, atom.m), _starts(plan.c, 1, atom.n), _starts(plan.a, 1, atom.k),
-    )  # fmt: skip
-    a_places, b_places, c_places = _places(plan.a), _places(plan.b), _places(plan.c)
-    left = {
-        (i, k): lane.pick(a, _mask(atom.a, a_places, plan.a, (i, k)))
-        for i in rows for k in depths
-    }  # fmt: skip
-    right = {
-        (k, j): lane.pick(b, _mask(atom.b, b_places, plan.b, (k, j)))
-        for k in depths for j in columns
-    }  # fmt: skip
-    masks = {(i, j): _mask(atom.c, c_places, plan.c, (i, j)) for i in rows for j in columns}
-    sums = {at: lane.pick(c, mask) for at, mask in masks.items()}
-    for k in depths:
-        for i, j in sums:
+    places = _places(plan.c)
+    masks = {(i, j): _mask(atom.c, places, plan.c, (i, j)) for i in a.others for j in b.others}
+    sums = {at: low.lane.pick(c, mask) for at, mask in masks.items()}
+    for depth in a.depths:
+        left, right = a.step(depth), b.step(depth)
+        for (i, j), total in sums.items():
             sums[i, j] = low.builder.create(
-                MatrixMultiply, left[i, k], right[k, j], sums[i, j], atom=atom.name
+                MatrixMultiply, left[i], right[j], total, atom=atom.name
             )
     return _assembled(low, plan.c, atom, sums, masks)
 
@@ -114,4 +126,3 @@ def _assembled(
             if back[register] < 0:
                 back[register] = n * size + i
     return lane.pick(joined, back)
-

@@ -14,6 +14,7 @@ from kdsl.passes.distribute.lane import Lane
 from kdsl.passes.distribute.lowering import Lowering, Table
 from kdsl.passes.explain import explain
 from kdsl.passes.manager import Pass
+from kdsl.passes.narrow_dots import NarrowDots
 from kdsl.target.features import Features
 from kdsl.target.target import Target
 
@@ -40,7 +41,7 @@ class Distribute(Pass):
 
     def run(self, module: Module, target: Target) -> bool:
         table = tables(self.rules)
-        changed = False
+        changed = NarrowDots().run(module, target)
         for function in module.functions:
             if any(_makes_tile(op) for op in function.walk()):
                 distribute(function, target, table)
@@ -81,6 +82,7 @@ def distribute(function: Op, target: Target, table: Table) -> None:
     low.scalars.update(zip(old.args, new.args, strict=True))
     low.assign(old)
     low.block(old)
+    low.settle(low.order.finish())
     lines = described(low)
     for op in reversed(list(old)):
         op.drop_uses()

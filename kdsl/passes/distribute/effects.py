@@ -112,4 +112,3 @@ def _elements(low: Lowering, value: Value) -> list[Value]:
         found.append(lane.element(as_element(low, one, kind.element), 0))
     low.barrier()
     return found
-

@@ -1,4 +1,4 @@
-"""Dots without a matrix unit: a rectangle of the result in each lane, operands from workgroup memory."""
+"""Dots without a matrix unit: a rectangle of the result in each lane, by multiply-adds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kdsl.dialects.arith import Addi, Extf, Extsi, Muli, Truncf, constant_of
-from kdsl.dialects.kdsl import Dot
+from kdsl.dialects.kdsl import Dot, Transpose
 from kdsl.dialects.math import Fma
 from kdsl.dialects.scf import Yield, for_loop
 from kdsl.dialects.vector import Load
@@ -34,8 +34,8 @@ def multiply_add(low: Lowering, op: Dot, plan: DotPlan, acc: Value) -> Value:
     pad = max(1, 16 * 8 // max(8, element.bits))
     rows = depth + pad, columns + pad
     buffer = low.lane.scratch(element, m * rows[0] + depth * rows[1])
-    _stage(low, op.a, element, buffer, (rows[0], 1), 0)
-    _stage(low, op.b, element, buffer, (rows[1], 1), m * rows[0])
+    _stage(low, op.a, buffer, (rows[0], 1), 0)
+    _stage(low, op.b, buffer, (rows[1], 1), m * rows[0])
     low.barrier()
     wide = _accumulator(element_type(acc.type))
     found = _converted(low, acc, wide)
@@ -46,26 +46,14 @@ def multiply_add(low: Lowering, op: Dot, plan: DotPlan, acc: Value) -> Value:
     return _converted(low, found, element_type(acc.type))
 
 
-def _stage(
-    low: Lowering, value: Value, element: ScalarType, buffer: Value,
-    strides: tuple[int, int], base: int,
-) -> None:  # fmt: skip
-    """Write an operand to workgroup memory, as it was before it was widened."""
-    from kdsl.dialects.kdsl import Transpose
-
+def _stage(low: Lowering, value: Value, buffer: Value, strides: tuple[int, int], base: int) -> None:
+    """Write an operand to workgroup memory."""
     if isinstance(value.op, Transpose) and low.held(value) is None:
         # The tile as it was loaded has the wider accesses.
-        _stage(low, value.op.x, element, buffer, (strides[1], strides[0]), base)
+        _stage(low, value.op.x, buffer, (strides[1], strides[0]), base)
         return
-    source = value
-    if element_type(value.type) is not element:
-        assert isinstance(value.op, Extf)
-        source = value.op.x
-        if isinstance(source.op, Transpose):
-            _stage(low, source.op.x, element, buffer, (strides[1], strides[0]), base)
-            return
-    layout = low.layout_of(source)
-    into_scratch(low, buffer, low.fragment(source, layout), layout, strides, base)
+    layout = low.layout_of(value)
+    into_scratch(low, buffer, low.fragment(value, layout), layout, strides, base)
 
 
 def _accumulator(element: ScalarType) -> ScalarType:
@@ -162,9 +150,7 @@ def _loop(low: Lowering, reader: _Reader, acc: Value, depth: int) -> Value:
         for turn in range(turns):
             acc = reader.step(acc, lane.index(turn * reader.group))
         return acc
-    loop = for_loop(
-        low.builder, lane.index(0), lane.index(depth), lane.index(reader.group), (acc,)
-    )
+    loop = for_loop(low.builder, lane.index(0), lane.index(depth), lane.index(reader.group), (acc,))
     with low.scope(loop.body):
         low.builder.add(Yield, [reader.step(loop.carried[0], loop.induction)])
     return loop.results[0]

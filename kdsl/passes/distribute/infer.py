@@ -7,8 +7,9 @@ those that know theirs along ops that only move elements; where two meet, elemen
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from kdsl.dialects.kdsl import (
     Broadcast,
@@ -39,6 +40,7 @@ from kdsl.target.layout import Layout, blocked
 
 if TYPE_CHECKING:
     from kdsl.passes.distribute.lowering import Table
+    from kdsl.passes.distribute.staging import Stage
 
 Transfer = Callable[[Layout], Layout | None]
 Edge = tuple[Value, Value, Transfer]
@@ -51,6 +53,7 @@ class Plan:
     layouts: dict[Value, Layout]
     lazy: set[Value]
     dots: dict[Op, DotPlan]
+    stages: dict[Op, Stage] = field(default_factory=dict)
 
 
 def infer(block: Block, features: Features, warps: int, table: Table) -> Plan:
@@ -72,11 +75,11 @@ def infer(block: Block, features: Features, warps: int, table: Table) -> Plan:
                 wishes.append((op.a, plan.a))
         elif isinstance(op, Scan):
             kind = op.x.type
-            anchors.append(
-                (op.y, scan_layout(kind.shape, op.axis, solver.lanes, warps))
-            )
-        anchors += table.anchors.get(type(op), lambda *_: ())(op, warps)
-        wishes += table.demands.get(type(op), lambda *_: ())(op, warps)
+            anchors.append((op.y, scan_layout(kind.shape, op.axis, solver.lanes, warps)))
+        if type(op) in table.anchors:
+            anchors += table.anchors[type(op)](op, warps)
+        if type(op) in table.demands:
+            wishes += table.demands[type(op)](op, warps)
     for value, layout in anchors:
         solver.give(value, layout)
     solver.spread()
@@ -86,7 +89,10 @@ def infer(block: Block, features: Features, warps: int, table: Table) -> Plan:
     for value, layout in solver.seeds(ops):
         solver.give(value, layout)
         solver.spread()
-    return Plan(solver.result(), solver.lazy, dots)
+    from kdsl.passes.distribute.staging import stages_of
+
+    staged = stages_of(ops, dots, features, warps)
+    return Plan(solver.result(), solver.lazy, dots, staged)
 
 
 def walk(block: Block, apart: tuple[type[Op], ...]) -> Iterator[Op]:
@@ -139,7 +145,7 @@ class _Solver:
     def unite(self, values: list[Value]) -> None:
         """Give tiles one layout; lazy ones have none."""
         row = [v for v in values if is_tile(v) and v not in self.lazy]
-        for a, b in zip(row, row[1:], strict=False):
+        for a, b in pairwise(row):
             one, two = self.root(a), self.root(b)
             if one is not two:
                 self._parent[two] = one

@@ -24,9 +24,8 @@ from kdsl.dialects.arith import (
     constant,
     constant_of,
 )
-from kdsl.dialects.gpu import WORKGROUP, Barrier, ThreadId, X
+from kdsl.dialects.gpu import WORKGROUP, Barrier, ThreadId, X, shuffle_mode
 from kdsl.dialects.gpu import Shuffle as LaneShuffle
-from kdsl.dialects.gpu import shuffle_mode
 from kdsl.dialects.kdsl import WorkgroupAlloc
 from kdsl.dialects.vector import Bitcast, Broadcast, Extract, FromElements, Shuffle
 from kdsl.ir.builder import Builder
@@ -76,9 +75,11 @@ class Lane:
         self._barrier = barrier
         self._memo: dict[Any, Value] = {}
         self._scratch: dict[ScalarType, tuple[Op, int]] = {}
-        self.thread = self.once("thread", lambda b: b.create(ThreadId, dimension=X)) if (
-            thread is None
-        ) else thread
+        self.thread = (
+            self.once("thread", lambda b: b.create(ThreadId, dimension=X))
+            if (thread is None)
+            else thread
+        )
 
     @property
     def count(self) -> int:
@@ -302,9 +303,7 @@ class Lane:
         if kind.kind == "i":
             return [b.create(Extui, value, types=[I32])], self._narrowed
         bits = vector(1, {8: I8, 16: I16}[kind.bits])
-        raw = self.element(
-            b.create(Bitcast, b.create(FromElements, [value]), types=[bits]), 0
-        )
+        raw = self.element(b.create(Bitcast, b.create(FromElements, [value]), types=[bits]), 0)
         return [b.create(Extui, raw, types=[I32])], self._from_bits
 
     def _from_pair(self, kind: ScalarType, words: list[Value]) -> Value:

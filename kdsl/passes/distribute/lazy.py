@@ -17,7 +17,7 @@ from kdsl.ir.attributes import Dense
 from kdsl.ir.core import Op, Value
 from kdsl.ir.define import Elementwise, Pure
 from kdsl.ir.define import Op as DeclaredOp
-from kdsl.ir.types import I32, I64, INDEX, TensorType, element_type, vector
+from kdsl.ir.types import I32, I64, INDEX, ScalarType, TensorType, element_type, vector
 from kdsl.passes.distribute.moves import move_tile
 from kdsl.target.layout import Layout, row_major
 
@@ -36,9 +36,7 @@ def is_lazy(op: Op, lazy: set[Value]) -> bool:
     if not isinstance(op.results[0].type, TensorType):
         return False
     cheap = isinstance(op, MOVED) or (Elementwise in op.traits and Pure in op.traits)
-    return cheap and all(
-        v in lazy for v in op.operands if isinstance(v.type, TensorType)
-    )
+    return cheap and all(v in lazy for v in op.operands if isinstance(v.type, TensorType))
 
 
 def compute_lazily(low: Lowering, value: Value, layout: Layout) -> Value:
@@ -110,12 +108,12 @@ def _iota(low: Lowering, op: Iota, layout: Layout) -> Value:
         base = narrowed(low, base, element_type(kind))
     spread = b.create(Splat, base, types=[kind])
     if not counts.any():
-        return spread  # type: ignore[no-any-return]
+        return spread
     made: Value = b.create(Addi, spread, fixed)
     return made
 
 
-def narrowed(low: Lowering, value: Value, element: object) -> Value:
+def narrowed(low: Lowering, value: Value, element: ScalarType) -> Value:
     """Convert a small non-negative i32 to another integer type."""
     from kdsl.dialects.arith import Extsi, Trunci
 
@@ -124,7 +122,4 @@ def narrowed(low: Lowering, value: Value, element: object) -> Value:
         made: Value = b.create(IndexCast, value, types=[INDEX])
         return made
     kind = Extsi if element is I64 else Trunci
-    made = b.create(kind, value, types=[element])
-    return made
-
-
+    return b.create(kind, value, types=[element])

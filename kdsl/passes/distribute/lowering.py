@@ -17,6 +17,7 @@ from kdsl.passes.distribute.hazards import Hazards
 from kdsl.passes.distribute.infer import Plan, infer
 from kdsl.passes.distribute.lane import Lane
 from kdsl.passes.distribute.lazy import compute_lazily
+from kdsl.passes.distribute.order import Event, Order
 from kdsl.passes.distribute.rearrange import convert
 from kdsl.target.features import Features
 from kdsl.target.layout import Layout
@@ -67,6 +68,7 @@ class Lowering:
         self.table = table
         self.plan = Plan({}, set(), {})
         self.hazards = Hazards()
+        self.order = Order()
         self.scalars: dict[Value, Value] = {}
         self._held: dict[Value, Held] = {}
         self._scopes: list[dict[tuple[Value, Layout], Value]] = [{}]
@@ -80,6 +82,7 @@ class Lowering:
             {**self.plan.layouts, **found.layouts},
             self.plan.lazy | found.lazy,
             {**self.plan.dots, **found.dots},
+            {**self.plan.stages, **found.stages},
         )
 
     def layout_of(self, value: Value) -> Layout:
@@ -159,20 +162,30 @@ class Lowering:
     @contextmanager
     def role(self, block: Block, lane: Lane) -> Iterator[Lane]:
         """Lower the old ``block`` for other lanes, which ``lane`` numbers and counts."""
-        saved = self.lane, self.plan, self.hazards
-        self.lane, self.hazards = lane, Hazards()
+        saved = self.lane, self.plan, self.hazards, self.order
+        self.lane, self.hazards, self.order = lane, Hazards(), Order()
         self._scopes.append({})
         try:
             self.assign(block)
             yield lane
+            self.settle(self.order.finish())
         finally:
             self._scopes.pop()
-            self.lane, self.plan, self.hazards = saved
+            self.lane, self.plan, self.hazards, self.order = saved
 
     def barrier(self) -> None:
         """Wait for all lanes; what they did to memory is then behind everyone."""
         self.lane.barrier()
         self.hazards.clear()
+        self.order.barrier()
+
+    def settle(self, late: Iterable[Event]) -> None:
+        """Put barriers before writes to staging buffers that others may still read."""
+        for event in late:
+            assert event.block is not None
+            anchor = event.block.first if event.before is None else event.before.next
+            with self.builder.at(event.block, anchor):
+                self.lane.barrier()
 
     def block(self, block: Block) -> None:
         """Lower the ops of a block, where the builder stands."""

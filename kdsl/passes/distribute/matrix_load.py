@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdsl.dialects.arith import Addi, Andi, IndexCast, Muli, Shrui
+from kdsl.dialects.arith import Addi, Andi, IndexCast, Muli, Shrui, constant
 from kdsl.dialects.lanes import LoadMatrix
+from kdsl.ir.builder import Builder
 from kdsl.ir.core import Value
 from kdsl.ir.types import I32, INDEX, element_type, vector
 from kdsl.passes.distribute.scratch import place
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
 
 BITS = 16
 SIDE = 8
+ROW_BITS = 3
 GROUPED = 4
 
 
 def load_matrices(
-    low: Lowering, buffer: Value, layout: Layout, strides: Sequence[int], start: Value | None
+    low: Lowering,
+    buffer: Value,
+    layout: Layout,
+    strides: Sequence[int],
+    start: Value | None,
+    offset: int,
 ) -> Value | None:
     """Return a fragment read that way; None where layout or target do not have it."""
     kind = element_type(buffer.type)
@@ -37,14 +44,12 @@ def load_matrices(
     fast, slow = (rows, along) if transpose else (along, rows)
     if strides[fast] != 1 or strides[slow] % SIDE:
         return None
-    origins = layout.coordinates("reg")[::2] @ np.array(strides, np.int64)
+    origins = layout.coordinates("reg")[::2] @ np.array(strides, np.int64) + offset
     groups = _groups(origins)
     if groups is None or (origins % SIDE).any():
         return None
     count, first, steps = groups
     base = _lane_address(low, layout, strides, slow, steps, start)
-    if base is None:
-        return None
     lane = low.lane
     found = [
         low.builder.create(
@@ -62,9 +67,7 @@ def _axes(layout: Layout) -> tuple[int, int] | None:
     if not registers or len(lanes) != 2 or registers[0].dim is None:
         return None
     along = registers[0].dim
-    if registers[0].step != 1 or registers[0].size % 2 or (
-        registers[0].size > 2 and registers[0].size * 1 == registers[0].size
-    ):
+    if registers[0] != Digit("reg", 2, along, 1):
         return None
     wanted = (Digit("lane", 4, along, 2), Digit("lane", SIDE, 1 - along, 1))
     return (along, 1 - along) if lanes == wanted else None
@@ -80,9 +83,7 @@ def _groups(origins: np.ndarray) -> tuple[int, list[int], tuple[int, ...]] | Non
             continue
         table = origins.reshape(-1, count) - origins[::count, None]
         steps = tuple(int(table[0, 1 << bit]) for bit in range(count.bit_length() - 1))
-        wanted = [
-            sum(s for bit, s in enumerate(steps) if i >> bit & 1) for i in range(count)
-        ]
+        wanted = [sum(s for bit, s in enumerate(steps) if i >> bit & 1) for i in range(count)]
         if (table == np.array(wanted)).all():
             return count, [int(o) for o in origins[::count]], steps
     return None
@@ -95,31 +96,28 @@ def _lane_address(
     slow: int,
     steps: tuple[int, ...],
     start: Value | None,
-) -> Value | None:
+) -> Value:
     """Return where the row begins whose place this lane gives."""
     lane = low.lane
     warps = Layout(layout.shape, tuple(d for d in layout.digits if d.place != "lane"))
     subgroup = lane.offset(warps, list(strides))
+    number = lane.lane
 
-    def make(b: object) -> Value:
-        del b
-        b_ = low.builder
-        total = b_.create(
-            Muli, b_.create(Andi, lane.lane, lane.i32(SIDE - 1)), lane.i32(strides[slow])
-        )
+    def make(b: Builder) -> Value:
+        row = b.create(Andi, number, constant(b, SIDE - 1, I32))
+        total = b.create(Muli, row, constant(b, strides[slow], I32))
         for bit, step in enumerate(steps):
-            part = b_.create(Shrui, lane.lane, lane.i32(3 + bit))
-            part = b_.create(Andi, part, lane.i32(1))
-            total = b_.create(Addi, total, b_.create(Muli, part, lane.i32(step)))
+            part = b.create(Shrui, number, constant(b, ROW_BITS + bit, I32))
+            part = b.create(Andi, part, constant(b, 1, I32))
+            part = b.create(Muli, part, constant(b, step, I32))
+            total = b.create(Addi, total, part)
         if subgroup is not None:
-            total = b_.create(Addi, total, subgroup)
-        made: Value = b_.create(IndexCast, total, types=[INDEX])
+            total = b.create(Addi, total, subgroup)
+        made: Value = b.create(IndexCast, total, types=[INDEX])
         return made
 
-    found = make(None)
-    if start is not None:
-        found = low.builder.create(Addi, found, start)
-    return found
-
-
-__all__ = ["I32", "load_matrices"]
+    found = lane.once(("matrix row", strides[slow], steps, subgroup), make)
+    if start is None:
+        return found
+    moved: Value = low.builder.create(Addi, found, start)
+    return moved

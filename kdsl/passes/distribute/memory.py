@@ -34,7 +34,13 @@ WORD_BITS = 32
 
 def lower_load(op: LoadTile, low: Lowering) -> None:
     """Load a lane's elements of a tile; zero outside."""
-    if not op.y.users:
+    if not op.y.users or low.held(op.y) is not None:
+        return
+    stage = low.plan.stages.get(op)
+    if stage is not None:
+        from kdsl.passes.distribute.staging import lower_staged
+
+        lower_staged(op, low, stage)
         return
     low.bind(op.y, load_window(low, op, low.layout_of(op.y)))
 
@@ -46,13 +52,13 @@ def load_window(low: Lowering, op: LoadTile, layout: Layout) -> Value:
     kind = vector(layout.registers, op.y.type.element)
     known, condition = window.whole()
     if known:
-        return _read(low, window, whole=True)
+        return read_pieces(low, window, whole=True)
     assert condition is not None
     return low.choose(
         condition,
         [kind],
-        lambda: [_read(low, window, whole=True)],
-        lambda: [_read(low, window, whole=False)],
+        lambda: [read_pieces(low, window, whole=True)],
+        lambda: [read_pieces(low, window, whole=False)],
     )[0]
 
 
@@ -76,7 +82,8 @@ def _hints(op: Any, made: Any) -> None:
             made.attributes[name] = op.attributes[name]
 
 
-def _read(low: Lowering, window: Window, *, whole: bool) -> Value:
+def read_pieces(low: Lowering, window: Window, *, whole: bool) -> Value:
+    """Load all pieces of a window; ``whole`` ones are aligned and inside or outside as one."""
     window.forget()
     parts = [_read_piece(low, window, piece, whole=whole) for piece in window.pieces]
     return in_order(low.lane, parts, [list(p.registers) for p in window.pieces])
@@ -90,6 +97,7 @@ def _read_piece(low: Lowering, window: Window, piece: Piece, *, whole: bool) -> 
     if window.kind.element_strides[-1] != 1:
         return lane.gathered([_read_one(low, window, indices, predicate)])
     mask = _mask(low, window, piece, predicate, whole=whole)
+    made: Any
     if mask is None:
         made = b.add(Load, window.buffer, indices, types=[kind])
     else:
@@ -97,7 +105,8 @@ def _read_piece(low: Lowering, window: Window, piece: Piece, *, whole: bool) -> 
     if whole:
         made.attributes["alignment"] = kind.size * window.bytes
     _hints(window.op, made)
-    return made.results[0]
+    found: Value = made.results[0]
+    return found
 
 
 def _zero(kind: VectorType) -> Any:
@@ -298,4 +307,3 @@ def lower_scatter(op: Scatter, low: Lowering) -> None:
             return []
 
         low.choose(good, [], write)
-

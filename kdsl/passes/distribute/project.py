@@ -37,9 +37,7 @@ def _single(layout: Layout, axis: int) -> Layout:
 def slice_layout(op: Slice, layout: Layout) -> Layout | None:
     """Return the layout of a part of a tile that has ``layout``; None when lanes would idle."""
     found: Layout | None = layout
-    for axis, (offset, size, step) in enumerate(
-        zip(op.offsets, op.sizes, op.steps, strict=True)
-    ):
+    for axis, (offset, size, step) in enumerate(zip(op.offsets, op.sizes, op.steps, strict=True)):
         if found is not None:
             found = found.slice(axis, offset, size, step)
     return found

@@ -142,9 +142,7 @@ def across_warps(
     found = from_scratch(low, buffer, element, read, strides, 0)
     low.barrier()
     merged, _ = in_lane(low, found, read, 0, kind)
-    digits = [
-        Digit(d.place, d.size, None) if d.dim == axis else d for d in layout.digits
-    ]
+    digits = [Digit(d.place, d.size, None) if d.dim == axis else d for d in layout.digits]
     return merged, made(layout.shape, digits)
 
 

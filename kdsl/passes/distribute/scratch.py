@@ -63,8 +63,8 @@ def runs(at: NDArray[np.int64], widest: int) -> tuple[int, list[Piece]]:
     while width > 1:
         if len(at) % width == 0:
             grid = ranked.reshape(-1, width)
-            fits = (grid == grid[:, :1] + np.arange(width)).all() and (grid[:, 0] % width == 0).all()
-            if fits:
+            follow = (grid == grid[:, :1] + np.arange(width)).all()
+            if follow and (grid[:, 0] % width == 0).all():
                 break
         width //= 2
     # In the order of the registers, so that few fragments have to be put back in order.
@@ -156,9 +156,7 @@ def in_order(lane: Lane, parts: list[Value], registers: list[list[int]]) -> Valu
     return lane.pick(joined, back)
 
 
-def _start(
-    lane: Lane, layout: Layout, strides: Sequence[int], start: Value | None
-) -> Value | None:
+def _start(lane: Lane, layout: Layout, strides: Sequence[int], start: Value | None) -> Value | None:
     found = lane.offset_index(layout, list(strides))
     if start is None:
         return found
@@ -193,5 +191,4 @@ def as_element(low: Lowering, fragment: Value, element: ScalarType) -> Value:
             Cmpi, fragment, low.lane.constant(0, kind), predicate=CMPI["ne"]
         )
         return made
-    made = low.builder.create(IndexCast, fragment, types=[kind.with_element(element)])
-    return made
+    return low.builder.create(IndexCast, fragment, types=[kind.with_element(element)])

@@ -7,7 +7,7 @@ lanes that read together meet in a bank, and read as the fragments that the inst
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from kdsl.dialects.arith import Addi
 from kdsl.dialects.kdsl import Dot, LoadTile, Transpose
 from kdsl.dialects.lanes import CopyAsync
 from kdsl.ir.core import Op, Value
-from kdsl.ir.types import I1, ScalarType, TensorType, element_type
+from kdsl.ir.types import I1, ScalarType, TensorType
 from kdsl.passes.distribute.dot_plan import DotPlan
 from kdsl.passes.distribute.matrix_load import load_matrices
 from kdsl.passes.distribute.memory import load_window, read_pieces
@@ -36,55 +36,72 @@ WORDS = (8, 16, 32)
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A tile in workgroup memory: the element at c is at ``start + c . strides``."""
+    """A tile in workgroup memory: the element at c is at ``start + base + c . strides``."""
 
     buffer: Value
     element: ScalarType
     strides: tuple[int, ...]
     start: Value | None = None
+    base: int = 0
+
+    def moved(self, axis: int, steps: int) -> Staged:
+        """Return the part of the tile from ``steps`` on along an axis."""
+        return replace(self, base=self.base + steps * self.strides[axis])
 
     def transposed(self, permutation: Sequence[int]) -> Staged:
         """Return the same tile turned."""
-        strides = tuple(self.strides[p] for p in permutation)
-        return Staged(self.buffer, self.element, strides, self.start)
+        return replace(self, strides=tuple(self.strides[p] for p in permutation))
 
     def read(self, low: Lowering, layout: Layout) -> Value:
         """Return the registers of the tile in a layout."""
         low.order.read(self.buffer)
-        found = load_matrices(low, self.buffer, layout, self.strides, self.start)
+        found = load_matrices(low, self.buffer, layout, self.strides, self.start, self.base)
         if found is not None:
             return found
         return from_scratch(
-            low, self.buffer, self.element, layout, self.strides, 0, self.start
+            low, self.buffer, self.element, layout, self.strides, self.base, self.start
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How a load is staged: the layout it arrives in, and its place in workgroup memory."""
+    """How a load is staged: the layout it arrives in, and its place in workgroup memory.
+
+    ``slots`` places, so that later turns of a loop may arrive while one is read.
+    """
 
     layout: Layout
     strides: tuple[int, ...]
     size: int
     element: ScalarType
+    slots: int = 1
 
     @property
     def bytes(self) -> int:
-        return self.size * max(8, self.element.bits) // 8
+        """The workgroup memory that it takes."""
+        return self.slots * self.size * max(8, self.element.bits) // 8
 
 
 def stages_of(
     ops: Iterable[Op], dots: dict[Op, DotPlan], features: Features, warps: int
 ) -> dict[Op, Stage]:
     """Return the loads that go through workgroup memory, as long as there is room."""
+    from kdsl.passes.distribute.pipeline import turns_ahead
+
+    loads = [op for op in ops if isinstance(op, LoadTile) and _is_for_dots(op, dots)]
+    room = features.shared_bytes * 3 // 4
+    wanted = {op: _stage(op, features, warps) for op in loads}
+    if features.async_copy:
+        ahead: dict[Op, Stage] = {
+            op: replace(s, slots=turns_ahead(op)) for op, s in wanted.items()
+        }
+        if sum(stage.bytes for stage in ahead.values()) <= room:
+            return ahead
     found: dict[Op, Stage] = {}
-    room = features.shared_bytes // 2
-    for op in ops:
-        if isinstance(op, LoadTile) and _is_for_dots(op, dots):
-            stage = _stage(op, features, warps)
-            if stage.bytes <= room:
-                found[op] = stage
-                room -= stage.bytes
+    for op, stage in wanted.items():
+        if stage.bytes <= room:
+            found[op] = stage
+            room -= stage.bytes
     return found
 
 
@@ -97,9 +114,7 @@ def _is_for_dots(op: LoadTile, dots: dict[Op, DotPlan]) -> bool:
     if not readers or any(r is None for r in readers):
         return False
     return all(
-        dot in dots
-        and dots[dot].atom is not None
-        and (which == 1 or dot.parent is op.parent)
+        dot in dots and dots[dot].atom is not None and (which == 1 or dot.parent is op.parent)
         for dot, which in filter(None, readers)
     )
 
@@ -140,9 +155,7 @@ def lower_staged(op: LoadTile, low: Lowering, stage: Stage) -> None:
     low.hold(op.y, Staged(buffer, stage.element, stage.strides))
 
 
-def copy_ahead(
-    low: Lowering, op: LoadTile, stage: Stage, buffer: Value, start: Value
-) -> None:
+def copy_ahead(low: Lowering, op: LoadTile, stage: Stage, buffer: Value, start: Value) -> None:
     """Begin to copy a tile to a slot of a buffer that begins at ``start``."""
     window = Window(low, op, stage.layout)
     count = window.width * window.bytes
@@ -182,11 +195,6 @@ def _copy(low: Lowering, window: Window, stage: Stage, buffer: Value, start: Val
             window.indices(piece),
             buffer,
             [place(lane, base, offset)],
-            lane.constant(True, I1) if valid is None else valid,  # noqa: FBT003
+            lane.constant(True, I1) if valid is None else valid,
             bytes=window.width * window.bytes,
         )
-
-
-__all__ = [
-    "Stage", "Staged", "copy_ahead", "element_type", "lower_staged", "stages_of",
-]  # fmt: skip

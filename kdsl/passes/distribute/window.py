@@ -349,4 +349,3 @@ def _counts_down(op: Subi) -> bool:
         return False
     count = sizes[0].op
     return isinstance(count, NumPrograms) and count.axis == right.op.axis and sizes[1] == 1
-

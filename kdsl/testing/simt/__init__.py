@@ -11,7 +11,8 @@ that is not aligned as it says, memory read while a copy to it is under way, a s
 with lanes missing. Workgroup memory starts poisoned.
 
 An op runs by its ``execute_lanes(group, *operands)`` if its class has one, else by ``RULES``, else
-lane by lane through ``evaluate``; a back end's ops bring the first.
+lane by lane through ``evaluate``. ``Machine`` brings rules for a back end's ops, and lets parts of
+a workgroup go their own ways.
 """
 
 from __future__ import annotations
@@ -19,4 +20,5 @@ from __future__ import annotations
 from kdsl.testing.simt.group import Workgroup as Workgroup
 from kdsl.testing.simt.memory import LaneBuffer as LaneBuffer
 from kdsl.testing.simt.rules import RULES as RULES
+from kdsl.testing.simt.run import Machine as Machine
 from kdsl.testing.simt.run import run as run

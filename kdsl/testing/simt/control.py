@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ def _if(group: Workgroup, op: Any, condition: Lanes) -> tuple[Any, ...]:
         block = op.then_block if agreed else op.else_block
         return () if block is None else tuple(group.run(block, ()))
     here = outer & condition
+    if group.fibers is not None and op.else_block is not None:
+        return _side_by_side(group, op, here)
     try:
         group.mask = here
         taken = group.run(op.then_block, ())
@@ -28,6 +31,23 @@ def _if(group: Workgroup, op: Any, condition: Lanes) -> tuple[Any, ...]:
     finally:
         group.mask = outer
     pairs = zip(taken, other, strict=True)
+    return tuple(group.merged(op, here, a, b) for a, b in pairs)
+
+
+def _side_by_side(group: Workgroup, op: Any, here: np.ndarray) -> tuple[Any, ...]:
+    """Let both sides of a branch go their own ways, each waiting for what it likes."""
+    assert group.fibers is not None
+    sides = [group.fork(here), group.fork(group.mask & ~here)]
+    found: list[list[Any]] = [[], []]
+
+    def task(number: int, block: Any) -> Callable[[], None]:
+        def run() -> None:
+            found[number] = sides[number].run(block, ())
+
+        return run
+
+    group.fibers.beside([task(0, op.then_block), task(1, op.else_block)])
+    pairs = zip(*found, strict=True)
     return tuple(group.merged(op, here, a, b) for a, b in pairs)
 
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from kdsl.errors import DivergentBarrierError, InterpreterError, KdslError
+from kdsl.errors import (
+    DeadlockedLanesError,
+    DivergentBarrierError,
+    InterpreterError,
+    KdslError,
+)
 from kdsl.ir.core import Block, Module, Op, OpResult, Value
 from kdsl.ir.define import Elementwise, Pure, Terminator
 from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.interpreter import Grid
 from kdsl.target.features import Features
+from kdsl.testing.simt.barriers import NamedBarrier
+from kdsl.testing.simt.fibers import Fibers
 from kdsl.testing.simt.memory import Access, LaneBuffer, Memory, access_of
 
 Rule = Callable[..., tuple[Any, ...]]
@@ -51,6 +59,8 @@ class Workgroup:
     committed: np.ndarray = field(init=False)
     state: dict[Any, Any] = field(default_factory=dict)
     """What rules of a back end keep for the length of the program."""
+    fibers: Fibers | None = None
+    """Set where parts of the workgroup go their own ways."""
 
     def __post_init__(self) -> None:
         self.mask = np.ones(self.lanes, np.bool_)
@@ -106,6 +116,33 @@ class Workgroup:
                 return lane_by_lane
         what = "it has no meaning for the lanes of a workgroup"
         raise InterpreterError(op.loc, op=op.name, what=what)
+
+    # ------------------------------------------------------------------------------- own ways
+
+    def fork(self, mask: np.ndarray) -> Workgroup:
+        """Return the same workgroup for some of its lanes, with values of their own."""
+        part = copy(self)
+        part.mask, part.values = mask, dict(self.values)
+        return part
+
+    def wait(self, op: Op, condition: Callable[[], bool], what: str) -> None:
+        """Let other lanes go on until a condition holds; raise when none can make it hold."""
+        if self.fibers is not None:
+            lanes = np.flatnonzero(self.mask)
+            shown = f"lanes {lanes[0]} to {lanes[-1]} at {op.loc or op.name} {what}"
+            self.fibers.wait(condition, shown)
+        elif not condition():
+            raise DeadlockedLanesError(op.loc, op=op.name, what=what)
+
+    def meet(self, op: Op, number: int, threads: int, *, waits: bool = True) -> None:
+        """Come to a barrier by number with the active lanes; ``waits`` until it opens."""
+        barrier = self.state.setdefault(("barrier", number), NamedBarrier())
+        lanes = np.flatnonzero(self.mask)
+        clock = self.memory.clock
+        turn = barrier.come(clock, lanes, threads)
+        if waits:
+            self.wait(op, lambda: barrier.opened > turn, f"for barrier {number}")
+            clock.acquire(lanes, barrier.passed[turn])
 
     # ---------------------------------------------------------------------------------- values
 

@@ -229,10 +229,14 @@ class Memory:
         self, access: Access, who: np.ndarray, when: np.ndarray, verb: str, before: str
     ) -> None:
         numbers, lanes = access.numbers, access.lanes
-        late = when[numbers] > self.clock.of_groups()[lanes]
+        times, others = when[numbers], who[numbers]
+        late = times > self.clock.of_groups()[lanes]
         if not late.any():
             return
-        wrong = np.argwhere(late & (who[numbers] != lanes[:, None]))
+        # Of a single lane it is known exactly whether it was seen; of several, whether all were.
+        seen = self.clock.seen[lanes[:, None], np.maximum(others, 0)]
+        one = others >= 0
+        wrong = np.argwhere(late & ~(one & (times <= seen)) & (others != lanes[:, None]))
         if wrong.size:
             k, group = (int(i) for i in wrong[0])
             other = int(who[numbers[k], group])
@@ -323,7 +327,7 @@ def access_of(
     if buffer.private:
         at = (lanes, *at)
     access = Access(op, buffer, at, lanes, buffer.numbers(at))
-    if alignment > 1:
+    if alignment > 1 and lanes.size:
         _aligned(access, alignment)
     return access
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from kdsl.codegen.clike.facts import read_facts
 from kdsl.errors import CannotLowerError, UnknownChipError
 from kdsl.ir.parser import parse
 from kdsl.testing.lane_programs import LaneProgram, lane_programs, module_of
 from kdsl_opencl.backend import BACKEND
-from kdsl_opencl.emit import read_facts
 
 GENERIC = BACKEND.resolve("generic")
 PROGRAMS = {p.name: p for p in lane_programs()}

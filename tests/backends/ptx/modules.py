@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from kdsl_ptx.assemble import Image, with_ptxas
-from kdsl_ptx.backend import BACKEND
-from kdsl_ptx.emit import DeviceCode, device_code
-
 import kdsl.dialects.all  # noqa: F401 - the parser knows the ops of imported dialects
 from kdsl.ir.parser import parse
 from kdsl.ir.verify import verify
+from kdsl_ptx.assemble import Image, with_ptxas
+from kdsl_ptx.backend import BACKEND
+from kdsl_ptx.emit import DeviceCode, device_code
 
 KERNEL = """
 "builtin.module"() ({{

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from kdsl_ptx.dialect import machine
-from kdsl_ptx.emit import LOWER
 
 from kdsl.errors import KdslError
 from kdsl.ir.define import REGISTRY
+from kdsl_ptx.dialect import machine
+from kdsl_ptx.emit import LOWER
 from tests.backends.ptx.modules import assembled, code_of, instructions, kernel
 
 ARGS = "%p: memref<?xi32>, %d: i64, %m: i64, %x: i32, %f: f32"
@@ -27,11 +27,11 @@ CASES = [
     ('"ptx.fence_proxy_async"() : () -> ()', "fence.proxy.async.shared::cta;"),
     ('"ptx.fence_proxy_async"() <{space = "global"}> : () -> ()', "fence.proxy.async.global;"),
     ('"ptx.tma_load"(%s, %m, %s, %x, %x) : (i32, i64, i32, i32, i32) -> ()',
-     "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
-     "[%r3], [%d4, {%r1, %r1}], [%r3];"),
+     ("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+     "[%r3], [%d4, {%r1, %r1}], [%r3];")),
     ('"ptx.tma_load"(%s, %m, %s, %x) <{evict = "last"}> : (i32, i64, i32, i32) -> ()',
-     "cp.async.bulk.tensor.1d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
-     ".L2::cache_hint [%r3], [%d4, {%r1}], [%r3], %d6;"),
+     ("cp.async.bulk.tensor.1d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+     ".L2::cache_hint [%r3], [%d4, {%r1}], [%r3], %d6;")),
     ('"ptx.tma_store"(%m, %s, %x, %x, %x) : (i64, i32, i32, i32, i32) -> ()',
      "cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group [%d4, {%r1, %r1, %r1}], [%r3];"),
     ('"ptx.tma_prefetch"(%m) : (i64) -> ()', "prefetch.tensormap [%d4];"),

@@ -16,7 +16,7 @@ from kdsl.target.target import Target
 from kdsl.testing import simt
 from tests.passes.tile_programs import run
 
-COMMON = {"max_lanes": 1024, "shared_bytes": 64 * 1024, "fma": True, "flat_memory": False}
+COMMON = {"max_lanes": 1024, "shared_bytes": 160 * 1024, "fma": True, "flat_memory": False}
 PLAIN = Target("generic", "plain", Features(subgroup=32, **COMMON))
 MMA = Target(
     "generic",

@@ -18,13 +18,14 @@ from kdsl.passes.distribute.lowering import Lowering, Table
 from kdsl.passes.manager import Pass
 from kdsl.target.target import Target
 from kdsl_ptx.dialect import tile
-from kdsl_ptx.hopper.lower import dots, numbers, protocol, roles, sums
+from kdsl_ptx.hopper.lower import dots, numbers, protocol, roles, sums, tiles
 from kdsl_ptx.hopper.lower.lanes import GROUP_LANES, GROUP_WARPS
 from kdsl_ptx.hopper.lower.narrow import meet_after_tiles, narrow_roles
+from kdsl_ptx.hopper.lower.operands import sink_operands
 from kdsl_ptx.hopper.lower.partial import carry_partial_sums
 
 TABLE = Table(
-    rules={**protocol.RULES, **dots.RULES, **sums.RULES, **roles.RULES, **numbers.RULES},
+    rules={**protocol.RULES, **dots.RULES, **sums.RULES, **roles.RULES, **numbers.RULES, **tiles.RULES},
     anchors={**dots.ANCHORS, **sums.ANCHORS},
     demands={**dots.DEMANDS, **sums.DEMANDS},
     apart=(tile.Roles,),
@@ -61,6 +62,7 @@ def lower_kernel(function: Op, found: tile.Roles, target: Target) -> None:
     """Replace a scheduled kernel's body by what one thread does."""
     narrow_roles(found)
     meet_after_tiles(found)
+    sink_operands(found)
     carry_partial_sums(found)
     source = function.body
     body = Block([a.type for a in source.args], [a.name for a in source.args])

@@ -83,34 +83,19 @@ def _multiply(
     op: tile.DotAsync, low: Lowering, a: Operand | Value, b: Operand, acc: Value | None, step: int
 ) -> Value:
     """Multiply 16 columns of A by 16 rows of B."""
-    words = Words(low.builder)
     columns = op.acc.type.shape[1]
-    right = _at(words, b, step)
     if isinstance(a, Operand):
-        left: Value = _at(words, a, step)
+        left, step_a = a.descriptor, a.steps[step]
         transposed = a.transposed
     else:
         size = STEP // 2
-        left = low.lane.pick(a, range(step * size, (step + 1) * size))
+        left, step_a = low.lane.pick(a, range(step * size, (step + 1) * size)), 0
         transposed = False
     made = low.builder.create(
-        machine.Wgmma, left, right, [] if acc is None else [acc],
-        types=[vector(columns // 2, F32)],
-        n=columns, type=op.a.type.element.text, transpose_a=transposed, transpose_b=b.transposed,
+        machine.Wgmma, left, b.descriptor, [] if acc is None else [acc],
+        types=[vector(columns // 2, F32)], n=columns, type=op.a.type.element.text,
+        transpose_a=transposed, transpose_b=b.transposed, step_a=step_a, step_b=b.steps[step],
     )  # fmt: skip
-    assert isinstance(made, Value)
-    return made
-
-
-def _at(words: Words, operand: Operand, step: int) -> Value:
-    """Return the descriptor of a step."""
-    from kdsl.ir.types import I64
-
-    offset = operand.steps[step]
-    if offset == 0:
-        return operand.descriptor
-    constant = arith.constant(words.builder, offset, I64)
-    made = words.builder.create(arith.Addi, operand.descriptor, constant)
     assert isinstance(made, Value)
     return made
 
@@ -171,4 +156,5 @@ DEMANDS: dict[Any, Any] = {
     tile.DotAsync: register_operand,
     tile.DotWait: lambda op, warps: [(t, layout_of(t, warps)) for t in op.tiles],
     tile.TileStore: stored_value,
+    tile.OperandStore: lambda op, warps: [(op.x, layout_of(op.x, warps))],
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from kdsl.dialects import arith, kdsl, scf
 from kdsl.ir.core import Block, Op, Region, Value
+from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.types import I32, INDEX, TensorType
 from kdsl.passes.distribute.lowering import Lowering
 from kdsl_ptx.dialect import machine, tile
@@ -179,10 +180,24 @@ def tile_operand(op: tile.TileOperand, low: Lowering) -> None:
     low.hold(op.y, SharedTile(at, memory.operands[op.index], _operand_slab(op), op.y.type.element))
 
 
-def _operand_slab(op: tile.TileOperand) -> int:
+def operand_store(op: tile.OperandStore, low: Lowering) -> None:
+    """Write the warpgroup's rows over an operand, where its products read them."""
+    lane = consumer_lane(low)
+    words, memory = lane.words, lane.memory
+    at = words.add(lane.base, memory.operand + memory.operand_at(op.index))
+    if memory.slots > 1:
+        at = words.add(at, words.mul(get(words, Consumer.OPEN), memory.slot_bytes))
+    held = SharedTile(at, memory.operands[op.index], _operand_slab(op), op.y.type.element)
+    held.write(low, low.fragment(op.x))
+    low.builder.add(machine.FenceProxyAsync)
+    lane.group_barrier()
+    low.hold(op.y, held)
+
+
+def _operand_slab(op: tile.TileOperand | tile.OperandStore) -> int:
     """Return the rows of one copy of the operand, as the scheduler's load says."""
     roles = _roles_of(op)
-    for each in roles.regions[1].block:
+    for each in _ops_of(roles, 1):
         if isinstance(each, tile.TileLoad) and each.maps:
             return int(each.slabs[op.index])
     return int(op.y.type.shape[0])
@@ -215,6 +230,9 @@ def tile_release(op: tile.TileRelease, low: Lowering) -> None:
         else:
             slot = words.select(words.equal(slot, 0), memory.slots - 1, words.sub(slot, 1))
     barrier = words.add(words.add(lane.base, memory.empty), words.mul(slot, 8))
+    if not op.lag and _comes_first(op):
+        # Right behind the record: the other warps must have read it before the leader says so.
+        lane.group_barrier()
 
     def give_back() -> None:
         if stores_tiles(op):
@@ -222,6 +240,14 @@ def tile_release(op: tile.TileRelease, low: Lowering) -> None:
         arrive(words, barrier)
 
     words.when(condition, give_back)
+
+
+def _comes_first(op: Op) -> bool:
+    """Return whether nothing with an effect stands before an op in its block."""
+    before = op.prev
+    while before is not None and isinstance(before, DeclaredOp) and before.is_pure:
+        before = before.prev
+    return before is None
 
 
 def stores_tiles(op: Any) -> bool:
@@ -402,6 +428,7 @@ RULES: dict[Any, Any] = {
     tile.TileLoad: tile_load,
     tile.TileRecord: tile_record,
     tile.TileOperand: tile_operand,
+    tile.OperandStore: operand_store,
     tile.TileRelease: tile_release,
     tile.RingLoad: ring_load,
     tile.RingWait: ring_wait,
