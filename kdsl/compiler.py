@@ -269,7 +269,10 @@ def _versions(backend: str) -> str:
     files = {kdsl.__file__, importlib.import_module(home).__file__}
     marks = [kdsl.__version__, sys.version, *_distributions()]
     for file in sorted(f for f in files if f is not None):
-        for path in sorted(Path(file).parent.rglob("*.py")):
+        # Templates and runtimes in LLVM IR lie beside the modules that read them.
+        for path in sorted(Path(file).parent.rglob("*.*")):
+            if path.suffix == ".pyc":
+                continue
             status = path.stat()
             marks.append(f"{path}:{status.st_mtime_ns}:{status.st_size}")
     return disk.digest(*marks)

@@ -23,12 +23,15 @@ from kdsl.language.specialize import (
     specialization_for,
 )
 from kdsl.language.types import DTypeVar
-from kdsl.runtime.devices import backend_of_memory
+from kdsl.runtime.devices import backend_of_memory, runtime_of
 from kdsl.runtime.launcher import Bound, Code, Launcher, Request, Traced, grid_sizes
 from kdsl.runtime.outputs import extents
 from kdsl.runtime.views import HOST, Device, View
 from kdsl.settings import settings
 from kdsl.target.target import Target
+
+STREAM = "stream"
+"""A keyword of every call: where it runs on a device; as ``k.on(stream)``."""
 
 LEFT_OUT: Any = object()
 """The default of a Const parameter that the call leaves to schedules and to the signature."""
@@ -188,7 +191,7 @@ def _enter(traced: Traced) -> Code:
     target: Target = traced.target
     compiled = compile_module(traced.module, target)
     entry = compiled.load()[traced.entry]
-    return Code(entry.call, compiled, backend_named(target.backend).device_runtime())
+    return Code(entry.call, compiled, runtime_of(backend_named(target.backend)))
 
 
 def launcher(kernel: Kernel, gridded: bool = False) -> Launcher:
@@ -211,6 +214,15 @@ def _flat(
     return (*leaves, *(() if grid is None else grid_sizes(kernel.name, grid))), consts
 
 
+def _stream_of(
+    kernel: Kernel, kwargs: Mapping[str, Any], stream: Any
+) -> tuple[Mapping[str, Any], Any]:
+    """Take the stream out of a call's keywords, unless it is the kernel's own parameter."""
+    if STREAM in kernel.params.all:
+        return kwargs, stream
+    return {name: v for name, v in kwargs.items() if name != STREAM}, kwargs[STREAM]
+
+
 def call(
     kernel: Kernel,
     args: Sequence[Any],
@@ -219,6 +231,8 @@ def call(
     stream: Any = None,
 ) -> Any:
     """Run a kernel on arrays."""
+    if STREAM in kwargs:
+        kwargs, stream = _stream_of(kernel, kwargs, stream)
     args, kwargs = _flat(kernel, args, kwargs, grid)
     return launcher(kernel, grid is not None).call(args, kwargs, None, stream)
 
@@ -231,6 +245,8 @@ def bind(
     stream: Any = None,
 ) -> Bound:
     """Prepare a call on these arrays."""
+    if STREAM in kwargs:
+        kwargs, stream = _stream_of(kernel, kwargs, stream)
     args, kwargs = _flat(kernel, args, kwargs, grid)
     return launcher(kernel, grid is not None).bind(args, kwargs, None, stream)
 

@@ -17,7 +17,7 @@ from kdsl.codegen.llvm.function import FIRST_METADATA, Buffer, FunctionWriter, O
 from kdsl.codegen.llvm.types import Spelling, item_bytes
 from kdsl.codegen.lowering import LoweringTable
 from kdsl.dialects import func, gpu, kdsl, math, memref, vector
-from kdsl.errors import InternalError
+from kdsl.errors import InternalError, OutOfRegistersError
 from kdsl.ir.core import Block, Module, Op, Value, defining_op
 from kdsl.ir.printer import print_op
 from kdsl.ir.types import DYNAMIC, I1, MemRefType, ScalarType, VectorType, element_type
@@ -172,6 +172,7 @@ def _kernel(op: func.Func, w: Kernel) -> str:
     if end is not None and end.operands:
         raise lower.refuse(end, "a kernel returns no values")
     w.do("ret void")
+    _check_shared(op, w)
     if w.failures:
         w.lines.append("failed:")
         status = w.fresh()
@@ -182,6 +183,21 @@ def _kernel(op: func.Func, w: Kernel) -> str:
     w.parts.attributes.append(_attributes(op, w))
     head = f'define amdgpu_kernel void @"{op.sym_name}"({", ".join(params)}) #{number}'
     return f"{head} {{\nentry:\n{w.text()}\n}}\n"
+
+
+def _check_shared(op: func.Func, w: Kernel) -> None:
+    """Raise OutOfRegistersError when the workgroup has less memory than the kernel asks for."""
+    available = w.spelling.features.shared_bytes
+    if w.shared_bytes > available:
+        raise OutOfRegistersError(
+            op.loc,
+            what=op.sym_name,
+            needed=f"{w.shared_bytes} bytes",
+            kind="workgroup memory",
+            target="a workgroup",
+            available=f"{available} bytes",
+            advice="take smaller tiles, or fewer stages",
+        )
 
 
 def _attributes(op: func.Func, w: Kernel) -> str:

@@ -13,7 +13,8 @@ from kdsl_amdgpu.metadata import Kernel
 
 _WIDTHS = {"dword": 32, "dwordx2": 64, "dwordx3": 96, "dwordx4": 128}
 _ACCESS = re.compile(
-    r"(global|flat|buffer|ds|scratch|s_buffer|s)_(load|read|store|write)(2\w*?)?_(\w+)"
+    r"(global|flat|buffer|ds|scratch|s_buffer|s)_(load|read|store|write)"
+    r"(2st64|2|_2addr_stride64|_2addr)?_(\w+)"
 )
 
 

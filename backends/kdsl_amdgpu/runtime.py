@@ -17,6 +17,7 @@ from kdsl.ir.types import MemRefType
 from kdsl.runtime.entry import Memory, entry_function
 from kdsl.runtime.slots import is_pointer
 from kdsl.target.target import Target
+from kdsl_amdgpu.features import chip_of
 from kdsl_amdgpu.hip import Driver, driver
 from kdsl_amdgpu.host import STATUS_BYTES, Grid, kernel_abi, segment
 from kdsl_amdgpu.metadata import check
@@ -40,7 +41,7 @@ class Image:
         self.functions: dict[int, dict[str, ctypes.c_void_p]] = {}
         self.status: dict[int, int] = {}
         facts = artifact.facts["host"]["kernels"]
-        kernels = check(artifact.data, 1)
+        kernels = check(artifact.data, chip_of(target).granule)
         self.abis = {n: kernel_abi(row, kernels[n].facts) for n, row in facts.items()}
 
     def enter(self, queue: int, index: int) -> None:

@@ -15,12 +15,12 @@ from kdsl.errors import AssembleError, KernelAssertError
 from kdsl.ir.core import Module
 from kdsl.ir.parser import parse
 from kdsl.ir.types import MemRefType
-from kdsl.runtime.entry import Memory, entry_function
+from kdsl.runtime.entry import Memory, entry_function, item_bytes
+from kdsl.runtime.mirror import Mirror
 from kdsl.runtime.slots import words_of
 from kdsl.target.target import Target
 from kdsl_opencl.device import Opened, library, opened
 from kdsl_opencl.emit import SUFFIX
-from kdsl_opencl.mirror import Mirror
 
 STATUS = np.dtype(np.int32)
 
@@ -32,7 +32,7 @@ class Program:
         self.cl = library()
         self.facts = facts
         self.opened = device
-        self.mirror = Mirror(device)
+        self.mirror = Mirror(self, device.name)
         built = _built(text, device)
         self.kernels = {n: getattr(built, row["symbol"]) for n, row in facts.kernels.items()}
         flags = self.cl.mem_flags
@@ -47,6 +47,19 @@ class Program:
         """Bring the arrays of a call to where the device can read them."""
         if not self.opened.shares_memory:
             self.mirror.begin(buffers)
+
+    def upload(self, host: np.ndarray) -> Any:
+        """Return a buffer that holds these bytes."""
+        flags = self.cl.mem_flags.READ_WRITE | self.cl.mem_flags.COPY_HOST_PTR
+        return self.cl.Buffer(self.opened.context, flags, hostbuf=host)
+
+    def download(self, handle: Any, host: np.ndarray) -> None:
+        """Read a buffer, after everything in the queue."""
+        self.cl.enqueue_copy(self.opened.queue, host, handle)
+
+    def release(self, handle: Any) -> None:
+        """Give a buffer back."""
+        handle.release()
 
     def allocate(self, size: int) -> Any:
         """Return a workspace. Raises MemoryError."""
@@ -90,7 +103,8 @@ class Program:
         if memory.address == 0:
             return None, 0
         if not self.opened.shares_memory:
-            return self.mirror.find(memory)
+            handle, first = self.mirror.find(memory)
+            return handle, first // item_bytes(memory.element)
         return self.cl.SVM((ctypes.c_char * 1).from_address(memory.address)), 0
 
     def finish(self) -> int:

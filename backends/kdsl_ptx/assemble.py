@@ -65,13 +65,13 @@ def checked_facts(ptx: str, image: Image) -> dict[str, Any]:
     """Pass an image through the gate; return what is known of it."""
     found = report.resources(image.log)
     gate.check(ptx, found)
-    looked = False if image.is_text else gate.check_machine_code(ptx, image.data)
+    if not image.is_text:
+        gate.check_machine_code(ptx, image.data)
     lines = [*report.access_report(ptx), *report.resource_lines(found)]
     if image.is_text:
         lines.append("no assembler is installed: the driver assembles, and nothing is known yet")
     return {
         "assembler": image.tool,
-        "disassembled": looked,
         "resources": [r.as_fact() for r in found.values()],
         "accesses": lines,
     }

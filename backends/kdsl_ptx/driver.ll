@@ -790,7 +790,7 @@ loop:
   %n = load i64, ptr %n.place
   %zero = icmp eq i64 %n, 0
   %empty.now = or i1 %empty, %zero
-  %huge = icmp ugt i64 %n, 4294967296
+  %huge = icmp ugt i64 %n, 2147483647
   br i1 %huge, label %extent, label %fits
 extent:
   %bad.extent = or i32 %detail, {MAP_EXTENT}

@@ -27,7 +27,7 @@ FUNCTIONS: tuple[tuple[str, str], ...] = (
     ("cuMemFreeAsync", ""), ("cuDeviceGetDefaultMemPool", ""), ("cuMemPoolSetAttribute", ""),
     ("cuStreamCreate", ""), ("cuStreamSynchronize", ""), ("cuStreamDestroy", "_v2"),
     ("cuStreamIsCapturing", ""), ("cuThreadExchangeStreamCaptureMode", ""), ("cuGetErrorName", ""),
-    ("cuGetErrorString", ""), ("cuPointerGetAttribute", ""), ("cuTensorMapEncodeTiled", ""),
+    ("cuGetErrorString", ""), ("cuTensorMapEncodeTiled", ""),
 )  # fmt: skip
 """Name and version ending of each driver function; the last ones are newer than the others."""
 OPTIONAL = ("cuTensorMapEncodeTiled",)
@@ -45,7 +45,7 @@ FORMS = (
     "%s: there is no such device",
     "%s: argument %d must begin at a multiple of 16 bytes",
     "%s: the strides of argument %d must be multiples of 16 bytes, below 2**40",
-    "%s: argument %d has more than 2**32 elements along a dim",
+    "%s: argument %d has more than 2**31 - 1 elements along a dim",
 )
 """What is found here, for a caller without Python: printf forms over the entry and the detail.
 

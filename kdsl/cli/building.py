@@ -30,7 +30,7 @@ RUNTIME_FACT = "runtime"
 """The fact of an artifact that lists source texts which it needs once in a file."""
 
 DEVICE_FACT = "device"
-"""The fact of an artifact that tells DLPack's number of the memory it works on, if not the host's."""
+"""The fact of an artifact that tells DLPack's number of its memory, if that is not the host's."""
 
 TRIPLE_FACT = "triple"
 """The fact of an artifact that tells for which processor its object is, if not for the target."""
@@ -155,7 +155,7 @@ def build_jobs(
     for job, (artifact, signature) in _compiled(jobs, target):
         objects.append(artifact.data)
         runtime |= dict.fromkeys(artifact.facts.get(RUNTIME_FACT, ()))
-        images |= {(kind, digest): None for kind, digest in artifact.facts.get(IMAGES_FACT, ())}
+        images |= dict.fromkeys(map(tuple, artifact.facts.get(IMAGES_FACT, ())))
         triple = artifact.facts.get(TRIPLE_FACT, triple)
         devices[job.export.name] = artifact.facts.get(DEVICE_FACT, HOST_MEMORY)
         entries.setdefault(job.export.name, []).append(Specialization(job.symbol, signature))

@@ -43,42 +43,49 @@ class MatrixMultiply(Op, name="kdsl.matrix_multiply", traits=(Pure,)):
         rules.require(self, a.element is b.element, f"{a} and {b} differ in their elements")
 
 
-class CopyAsync(Op, name="kdsl.copy_async", traits=(ReadsMemory, WritesMemory), segments=True):
+class CopyAsync(Op, name="kdsl.copy_async", traits=(ReadsMemory, WritesMemory)):
     """Begin to copy ``bytes`` bytes to workgroup memory; zeros arrive where ``valid`` is false.
 
-    ``source`` is not read where ``valid`` is false. What was copied is there after
-    ``kdsl.copy_commit``, a ``kdsl.copy_wait`` of this lane and a barrier.
+    ``indices`` holds those of the source, then those of the target. The source is not read where
+    ``valid`` is false. What was copied is there after ``kdsl.copy_commit``, a ``kdsl.copy_wait`` of
+    this lane and a barrier.
     """
 
     source = operand(MEMREF)
-    source_indices = operand(INDEX_ONLY, variadic=True)
     target = operand(MEMREF)
-    target_indices = operand(INDEX_ONLY, variadic=True)
     valid = operand(BOOL_SCALAR)
+    indices = operand(INDEX_ONLY, variadic=True)
     bytes = attribute("int", default=16)
+
+    @property
+    def source_indices(self) -> list[Value]:
+        """Where the first element is read."""
+        return list(self.indices[: self.source.type.rank])
+
+    @property
+    def target_indices(self) -> list[Value]:
+        """Where the first element goes."""
+        return list(self.indices[self.source.type.rank :])
 
     @property
     def count(self) -> int:
         """How many elements are copied."""
         return int(self.bytes * 8 // max(8, self.source.type.element.bits))
 
-    def evaluate(self, *operands: Any) -> tuple[()]:
-        sizes = (1, len(self.source_indices), 1, len(self.target_indices), 1)
-        parts, at = [], 0
-        for size in sizes:
-            parts.append(operands[at : at + size])
-            at += size
-        (source,), source_at, (target,), target_at, (valid,) = parts
+    def evaluate(self, source: Any, target: Any, valid: Any, *indices: Any) -> tuple[()]:
+        places = [int(i) for i in indices]
+        rank = self.source.type.rank
+        (*rows, first), (*outer, last) = places[:rank], places[rank:]
         for i in range(self.count):
-            to = (*map(int, target_at[:-1]), int(target_at[-1]) + i)
-            origin = (*map(int, source_at[:-1]), int(source_at[-1]) + i)
-            target[to] = source[origin] if valid else 0
+            target[(*outer, last + i)] = source[(*rows, first + i)] if valid else 0
         return ()
 
     def verify(self) -> None:
-        rules.indexed(self, self.source, self.source_indices)
-        rules.indexed(self, self.target, self.target_indices)
         source, target = self.source.type, self.target.type
+        rank = source.rank + target.rank
+        rules.require(
+            self, len(self.indices) == rank, f"{rank} indices wanted, got {len(self.indices)}"
+        )
         rules.require(self, source.element is target.element, f"{source} to {target}")
         rules.require(self, target.space == WORKGROUP, f"{target} is not in space {WORKGROUP}")
         whole = self.bytes in (4, 8, 16) and self.bytes * 8 % source.element.bits == 0

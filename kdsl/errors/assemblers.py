@@ -74,3 +74,18 @@ class OldAssemblerError(TargetError):
         Newer chips need newer assemblers. Without any, the text itself is packed, and the driver
         assembles it when it is loaded.
     """
+
+
+class WorkgroupLimitError(TargetError):
+    """A workgroup takes more than the chip has for one."""
+
+    code = "KD0465"
+    message = "{kernel}{schedule}: a workgroup takes {takes} {what}, {target} has {limit}"
+    hint = "take smaller tiles, or fewer stages or warps (k.schedule(...))"
+    explanation = """
+        All lanes of a workgroup share the memory and the lanes that one processor has for it. What
+        a kernel takes follows from its tiles and from how many loads are under way at once.
+
+            k.schedule(stages=8)      # KD0465: eight tiles of keys at once
+            k.schedule(stages=2)      # right
+    """

@@ -116,10 +116,10 @@ class MappedExtentError(LaunchError):
     """A tensor for bulk copies is too long."""
 
     code = "KD0534"
-    message = "{kernel}: {name!r} has more than 2**32 elements along a dim"
+    message = "{kernel}: {name!r} has more than 2**31 - 1 elements along a dim"
     hint = "cut it into parts"
     explanation = """
-        Hardware counts the elements of one dim in 32 bits.
+        Hardware counts the elements of one dim in 32 bits, with a sign.
     """
 
 

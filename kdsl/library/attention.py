@@ -6,12 +6,12 @@ registers and cache (online softmax, arXiv:1805.02867; blocks of keys, arXiv:220
 """
 
 import kdsl as kd
-from kdsl import Const, Tensor, f32, i32
+from kdsl import Const, Tensor, f16, f32, i32
 from kdsl.library.rope import angles, rotate
 from kdsl.library.tiles import attention_tiles
 
 B, Hq, Hkv, M, N, P = kd.dims("B Hq Hkv M N P")
-D, R = kd.const_dims("D R")
+D, R, R2 = kd.const_dims("D R R2")
 T = kd.dtype_var("T", kd.f32, kd.bf16, kd.f16)
 
 
@@ -91,6 +91,7 @@ def attention_blocks(
     lse: Tensor[f32, B, Hq, M] | None,
     cos: Tensor[f32, P, R] | None,
     sin: Tensor[f32, P, R] | None,
+    packed: Tensor[f16, M, R2] | None,
     positions: Tensor[i32, B, M] | None,
     start: i32,
     length: i32,
@@ -106,14 +107,18 @@ def attention_blocks(
     """Attend with one block of queries of one head; query m has position ``start + m``.
 
     Keys 0 to ``length`` exist and are rotated. Positions decide what a query may read; position ids
-    only choose the angles.
+    only choose the angles. ``packed`` angles, of ``rope_and_pack``, take the tables' place.
     """
     block = kd.num_programs(0) - 1 - kd.program_id(0)  # the longest rows first
     h, b = kd.program_id(1), kd.program_id(2)
     hk = h // (q.shape[1] // k.shape[1])
     rows = kd.span(block, BM, stop=q.shape[2])
     x = q[b, h, rows].load()
-    if cos is not None:
+    if packed is not None:
+        table, half = packed[rows].load().to(f32), packed.shape[1] // 2
+        c, s = table[:, 0:half], table[:, half : 2 * half]
+        x = rotate(x.to(f32), c, s, INTERLEAVED).to(T)
+    elif cos is not None:
         c, s = angles(cos, sin, positions, b, rows, start)
         x = rotate(x.to(f32), c, s, INTERLEAVED).to(T)
     low, high = start + rows.start, start + rows.stop
@@ -151,7 +156,7 @@ def attention(
     rows_of_q, rows_of_k = attention_tiles(q.shape[3])
     n = k.shape[2]
     attention_blocks(
-        q, k, v, out, lse, None, None, None, n - q.shape[2], n, scale,
+        q, k, v, out, lse, None, None, None, None, n - q.shape[2], n, scale,
         CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP,
         BM=BM or rows_of_q, BN=BN or rows_of_k,
     )  # fmt: skip

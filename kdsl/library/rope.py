@@ -6,10 +6,10 @@ Elements from 2 R on are left alone (partial rotary). A pair is ``(i, i + R)``, 
 """
 
 import kdsl as kd
-from kdsl import Const, Tensor, f32, i32
+from kdsl import Const, Tensor, f16, f32, i32
 
 B, H, M, N, P = kd.dims("B H M N P")
-D, R = kd.const_dims("D R")
+D, R, R2 = kd.const_dims("D R R2")
 T = kd.dtype_var("T", kd.f32, kd.bf16, kd.f16)
 
 
@@ -45,6 +45,31 @@ def angles(cos, sin, positions, b, rows, start):
     assert known.all(axis=0), "a position id is outside of the tables"
     row, col, keep = ids[:, None], kd.iota(cos.shape[1], kd.index)[None, :], known[:, None]
     return cos[row, col].load(mask=keep), sin[row, col].load(mask=keep)
+
+
+@kd.kernel(grid=lambda d: (kd.cdiv(d.M, d.BM), d.H, d.B))
+def rope_and_pack(
+    x: Tensor[T, B, H, M, D],
+    cos: Tensor[f32, P, R],
+    sin: Tensor[f32, P, R],
+    out: Tensor[T, B, H, M, D],
+    packed: Tensor[f16, M, R2],
+    start: i32,
+    *,
+    INTERLEAVED: Const[bool],
+    BM: Const[int] = 32,
+) -> None:
+    """Write ``x`` rotated to ``out``, and to ``packed`` the cosines and sines of its rows, in f16.
+
+    They lie side by side, so that one tile of 16-bit elements holds what a block of rows needs.
+    """
+    b, h = kd.program_id(2), kd.program_id(1)
+    rows = kd.span(kd.program_id(0), BM, stop=x.shape[2])
+    c, s = angles(cos, sin, None, b, rows, start)
+    turned = rotate(x[b, h, rows].load().to(f32), c, s, INTERLEAVED)
+    out[b, h, rows].store(turned.to(T))
+    if (b == 0) & (h == 0):
+        packed[rows].store(kd.concat([c, s], axis=1).to(f16))
 
 
 @kd.export

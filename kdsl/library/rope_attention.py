@@ -5,15 +5,27 @@ rotated once, on their way to the cache (or to a workspace); queries are rotated
 loads them.
 """
 
+from typing import Any
+
 import kdsl as kd
-from kdsl import Const, Tensor, f32, i32
+from kdsl import Const, Tensor, f16, f32, i32
 from kdsl.library.attention import attend, attention_blocks
-from kdsl.library.rope import angles, rope, rotate
+from kdsl.library.rope import angles, rope, rope_and_pack, rotate
 from kdsl.library.tiles import attention_tiles
 
 B, Hq, Hkv, M, N, P = kd.dims("B Hq Hkv M N P")
 D, R = kd.const_dims("D R")
 T = kd.dtype_var("T", kd.f32, kd.bf16, kd.f16)
+
+
+def packs(dtype: Any, half: int, interleaved: bool) -> bool:
+    """Say whether the angles of queries are packed, and rounded to f16, for a chip's matrix unit.
+
+    Queries and keys in bf16 round eight times as coarsely; in f16 they would not. Interleaved pairs
+    lie in other places of the unit's operands than their angles in a packed row.
+    """
+    unit = kd.features().matrix_rows
+    return bool(unit) and dtype.name == "bf16" and half % 8 == 0 and not interleaved
 
 
 @kd.export
@@ -46,9 +58,14 @@ def rope_attention(
         kd.require(q.shape[2] <= cos.shape[0])
     batch, heads, rows, size = k.shape
     rotated = kd.workspace(T, (batch, heads, rows, size))
-    rope(k, cos, sin, rotated, positions, 0, INTERLEAVED=INTERLEAVED)
+    packed = None
+    if positions is None and packs(q.dtype, cos.shape[1], INTERLEAVED):
+        packed = kd.workspace(f16, (rows, 2 * cos.shape[1]))
+        rope_and_pack(k, cos, sin, rotated, packed, 0, INTERLEAVED=INTERLEAVED)
+    else:
+        rope(k, cos, sin, rotated, positions, 0, INTERLEAVED=INTERLEAVED)
     attention_blocks(
-        q, rotated, v, out, lse, cos, sin, positions, 0, rows, scale,
+        q, rotated, v, out, lse, cos, sin, packed, positions, 0, rows, scale,
         CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP, INTERLEAVED=INTERLEAVED,
         BM=BM or rows_of_q, BN=BN or rows_of_k,
     )  # fmt: skip
@@ -111,7 +128,7 @@ def rope_attention_prefill(
         kd.require(start + q.shape[2] <= cos.shape[0])
     append_rotated(k, v, cos, sin, k_cache, v_cache, positions, start, INTERLEAVED=INTERLEAVED)
     attention_blocks(
-        q, k_cache, v_cache, out, lse, cos, sin, positions, start, start + q.shape[2], scale,
+        q, k_cache, v_cache, out, lse, cos, sin, None, positions, start, start + q.shape[2], scale,
         CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP, INTERLEAVED=INTERLEAVED,
         BM=BM or rows_of_q, BN=BN or rows_of_k,
     )  # fmt: skip

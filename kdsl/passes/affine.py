@@ -175,11 +175,18 @@ def facts_of(function: Op) -> tuple[Form, ...]:
             ids[op.axis] = op.y
         elif isinstance(op, NumPrograms):
             counts[op.axis] = op.y
-        elif isinstance(op, Dim) and isinstance(op.source, BlockArgument):
-            if (op.source.index, constant_of(op.index)) in positive:
-                found.append(Form({op.results[0]: 1}, -1))
+        elif isinstance(op, Dim) and _size_key(op) in positive:
+            found.append(Form({op.results[0]: 1}, -1))
     found += [Form({counts[a]: 1, ids[a]: -1}, -1) for a in counts if a in ids]
     return tuple(found)
+
+
+def _size_key(op: Dim) -> tuple[int, int] | None:
+    """Return argument and dimension that a size is of."""
+    axis = constant_of(op.index)
+    if axis is None or not isinstance(op.source, BlockArgument):
+        return None
+    return op.source.index, int(axis)
 
 
 def is_never_negative(form: Form, facts: tuple[Form, ...] = ()) -> bool:

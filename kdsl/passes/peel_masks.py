@@ -155,7 +155,7 @@ def conditions(keep: Value) -> list[Form] | None:
 def _at_worst(form: Form, shape: tuple[int, ...]) -> Form:
     """Return the smallest value of a form over the lanes of a tile."""
     lowest = sum(min(0, factor * (shape[axis] - 1)) for axis, factor in form.axes.items())
-    return Form(dict(form.scalars), form.const + lowest)
+    return form.without(*form.axes).plus(lowest)
 
 
 def _clean_conditions(loop: For) -> list[Form] | None:
@@ -372,9 +372,7 @@ def _fits(form: Form) -> bool:
 
 def _is_narrow(keep: Value) -> bool:
     """Return whether a condition compares 32-bit lanes already."""
-    return any(
-        isinstance(op, Cmpi) and op.lhs.type.element is I32 for op in _condition_ops(keep)
-    )
+    return any(isinstance(op, Cmpi) and op.lhs.type.element is I32 for op in _condition_ops(keep))
 
 
 def _condition_ops(keep: Value) -> list[Op]:
@@ -388,7 +386,7 @@ def _condition_ops(keep: Value) -> list[Op]:
 def _limit(b: Builder, form: Form, shape: tuple[int, ...]) -> Value:
     """Return the limit of each row: lanes up to it (from it on) satisfy the form."""
     sign, by_row = form.coefficient(1), form.coefficient(0)
-    rest = Form(dict(form.scalars), form.const)
+    rest = form.without(*form.axes)
     slope = by_row if sign < 0 else -by_row
     reach = abs(by_row) * (shape[0] - 1)
     start = emit(b, rest if sign < 0 else rest * -1)
@@ -408,8 +406,6 @@ def _limit(b: Builder, form: Form, shape: tuple[int, ...]) -> Value:
 
 
 def _spread_row(b: Builder, row: Value, shape: tuple[int, ...], axis: int) -> Value:
-    """Spread a 1-D tile along one axis of a 2-D shape."""
-    made: Value = b.create(
-        Broadcast, row, types=[tensor(shape, row.type.element)], dims=(axis,)  # type: ignore[attr-defined]
-    )
+    """Spread a 1-D tile of i32 along one axis of a 2-D shape."""
+    made: Value = b.create(Broadcast, row, types=[tensor(shape, I32)], dims=(axis,))
     return made

@@ -10,7 +10,7 @@ of the next (queries times keys), while the softmax between them works on regist
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from kdsl.dialects.arith import (
@@ -183,7 +183,9 @@ def _fill(body: For, stages: _Stages) -> None:
     count = len(stages.early_carried)
     before: dict[Value, Value] = dict(zip(stages.crossing, body.carried[count:], strict=True))
     here: dict[Value, Value] = {old.induction: body.induction}
-    here.update((old.carried[i], v) for i, v in zip(stages.early_carried, body.carried, strict=False))
+    here.update(
+        (old.carried[i], v) for i, v in zip(stages.early_carried, body.carried, strict=False)
+    )
     lead, rest, end = _order(stages)
     _copy_all(inside, lead, here)
     one = constant(inside, 1, old.lower.type)
@@ -211,7 +213,7 @@ def _order(stages: _Stages) -> tuple[list[Op], list[Op], list[Op]]:
     needed = _needed_by([op for op in early[:cut] if isinstance(op, Dot)], early[:cut])
     lead = [op for op in early[:cut] if op in needed]
     late = set(stages.late)
-    end = [
+    end: list[Op] = [
         op
         for op in early
         if op not in needed
@@ -262,7 +264,7 @@ def _copy_late(b: Builder, stages: _Stages, mapping: dict[Value, Value]) -> None
         copy.attributes.pop(STAGE, None)
 
 
-def _late_key(late: list[Op]):  # type: ignore[no-untyped-def]
+def _late_key(late: list[Op]) -> Callable[[Op], tuple[int, int, int]]:
     """Return a sort key that puts a load (and its transpose) behind all but the first reader."""
     number = {op: i for i, op in enumerate(late)}
 

@@ -45,6 +45,17 @@ def backend_of_memory(kind: int) -> Backend | None:
     return None
 
 
+_in_use: list[DeviceRuntime] = []
+
+
+def runtime_of(backend: Backend) -> DeviceRuntime | None:
+    """Return what answers for a back end's devices, None where kernels share the host's memory."""
+    found: DeviceRuntime | None = backend.device_runtime()
+    if found is not None and found not in _in_use:
+        _in_use.append(found)
+    return found
+
+
 def queue_handle(runtime: DeviceRuntime | None, kernel: str, stream: Any) -> int:
     """Return a stream's handle. Raises BadStreamError."""
     if runtime is None:
@@ -61,10 +72,5 @@ def synchronize() -> None:
     Launches on devices are asynchronous, as torch's are. A failed ``assert`` of a kernel is
     reported here, or by the kernel's next call.
     """
-    for name in backend_names():
-        try:
-            runtime = backend_named(name).device_runtime()
-        except BrokenBackEndError:
-            continue
-        if runtime is not None:
-            runtime.synchronize()
+    for runtime in _in_use:
+        runtime.synchronize()

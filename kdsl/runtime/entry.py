@@ -16,7 +16,7 @@ import numpy as np
 from kdsl.dialects import cf, kdsl, memref
 from kdsl.errors import InternalError
 from kdsl.ir.core import Block, Module, Op
-from kdsl.ir.interpreter import Frame, Step
+from kdsl.ir.interpreter import Frame, OutOfWorkError, Step
 from kdsl.ir.types import DYNAMIC, I1, MemRefType, ScalarType, Type, element_type
 from kdsl.runtime.slots import is_pointer
 
@@ -59,8 +59,8 @@ class Device(Protocol):
         """Wait, and return the status of what was launched."""
 
 
-class _StatusError(Exception):
-    """An entry ends with a status."""
+class _StatusError(OutOfWorkError):
+    """An entry ends with a status; frames let it pass, as they do for a run that is cut short."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)

@@ -216,8 +216,12 @@ class _Core:
         device = fn.field(tensor, DL_DEVICE, "i32")
         name = DEVICE_NAMES.get(wanted, "CPU")
         self._need(
-            index, f"icmp eq i32 {device}, {wanted}", codes.E_DEVICE,
-            f"is on DLPack device type %d, expected {wanted} ({name})", f"i32 {device}")  # fmt: skip
+            index,
+            f"icmp eq i32 {device}, {wanted}",
+            codes.E_DEVICE,
+            f"is on DLPack device type %d, expected {wanted} ({name})",
+            f"i32 {device}",
+        )
         if self.entry.runs_on_host:
             return
         number = fn.let(f"sext i32 {fn.field(tensor, DL_NUMBER, 'i32')} to i64")

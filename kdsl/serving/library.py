@@ -178,7 +178,9 @@ def load(path: str | Path) -> Library:
 def _current_queue(args: Sequence[Any]) -> int | None:
     """Return torch's current stream on the device of the first tensor that is not on the CPU."""
     torch = sys.modules.get("torch")
-    for value in args if torch is not None else ():
+    if torch is None:
+        return None
+    for value in args:
         if isinstance(value, torch.Tensor) and not value.is_cpu:
             return int(torch.cuda.current_stream(value.device).cuda_stream)
     return None

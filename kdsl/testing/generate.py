@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kdsl.dialects import arith, cf, func, gpu, kdsl, math, memref, scf, vector
+from kdsl.dialects import arith, cf, func, gpu, kdsl, lanes, math, memref, scf, vector
 from kdsl.ir.attributes import Opaque, Symbol
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Block, Module, Region, Value
@@ -488,6 +488,37 @@ def _workgroup_alloc(g: Generator) -> Any:
     return g.b.create(kdsl.WorkgroupAlloc, types=[kind], align=g.pick((16, 128)))
 
 
+def _workgroup_row(g: Generator, element: ScalarType) -> Value:
+    kind = memref_type((EXTENT,), element, None, gpu.WORKGROUP)
+    made: Value = g.b.create(kdsl.WorkgroupAlloc, types=[kind], align=16)
+    return made
+
+
+def _copy_async(g: Generator) -> Any:
+    source, kind, at = _buffer(g)
+    target = _workgroup_row(g, kind.element)
+    valid, width = g.constant(I1, (True, False)), kind.element.bits // 8
+    return g.b.create(lanes.CopyAsync, source, target, valid, [*at, g.index()], bytes=max(width, 4))
+
+
+def _load_matrix(g: Generator) -> Any:
+    source, count = _workgroup_row(g, BF16), g.pick((1, 2, 4))
+    return g.b.create(
+        lanes.LoadMatrix,
+        source,
+        [arith.index_constant(g.b, 0)],
+        types=[vector_type(2 * count, BF16)],
+        count=count,
+        transpose=g.pick((True, False)),
+    )
+
+
+def _matrix_multiply(g: Generator) -> Any:
+    a, b = (g.value(vector_type(n, BF16)) for n in (8, 4))
+    sums = g.value(vector_type(4, F32))
+    return g.b.create(lanes.MatrixMultiply, a, b, sums, atom="mma.m16n8k16")
+
+
 def _call(g: Generator) -> Any:
     return g.b.create(func.Call, [g.value(F32)], types=[F32], callee=_helper(g, "helper", F32))
 
@@ -651,6 +682,11 @@ RECIPES: dict[type[Op], Callable[[Generator], Any]] = {
     gpu.ThreadId: lambda g: g.b.create(gpu.ThreadId, dimension=gpu.X),
     gpu.Barrier: lambda g: g.b.create(gpu.Barrier),
     gpu.Shuffle: _lane_shuffle,
+    lanes.CopyAsync: _copy_async,
+    lanes.CopyCommit: lambda g: g.b.create(lanes.CopyCommit),
+    lanes.CopyWait: lambda g: g.b.create(lanes.CopyWait, pending=g.pick((0, 1))),
+    lanes.LoadMatrix: _load_matrix,
+    lanes.MatrixMultiply: _matrix_multiply,
     kdsl.Address: _address,
     kdsl.LoadTile: _load_tile,
     kdsl.StoreTile: _store_tile,
@@ -679,7 +715,12 @@ PARTS_OF_OTHERS: tuple[type[Op], ...] = (
 """Ops that come with the recipe of another op."""
 
 _FIXED_LANES = (vector.Extract, vector.Insert, vector.FromElements)
-_NOT_RANDOM = (kdsl.Print, kdsl.Launch, kdsl.WorkgroupAlloc, math.Erf, *_FIXED_LANES)
+OF_SUBGROUPS: tuple[type[Op], ...] = (lanes.LoadMatrix, lanes.MatrixMultiply)
+"""Ops that a lane alone cannot do, so that they mean nothing outside of a workgroup."""
+_TOGETHER = (*OF_SUBGROUPS, lanes.CopyAsync, lanes.CopyCommit, lanes.CopyWait)
+_NOT_RANDOM = (
+    kdsl.Print, kdsl.Launch, kdsl.WorkgroupAlloc, math.Erf, *_FIXED_LANES, *_TOGETHER,
+)  # fmt: skip
 
 
 def _is_random(kind: type[Op]) -> bool:

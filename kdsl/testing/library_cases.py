@@ -167,10 +167,10 @@ def _attention() -> list[Case]:
         q, k, v = _inputs(dtype, KEYS)
         values = {"T": dtype, "D": SIZE, **BLOCKS, **options, **_absent(lse=lse)}
         found.append(Case(attention.attention, values, (q, k, v, np.zeros_like(q), SCALE, lse)))
-        blocks = dict.fromkeys(("cos", "sin", "positions"))
+        blocks = dict.fromkeys(("cos", "sin", "packed", "positions"))
         start, length = np.int32(KEYS - QUERIES), np.int32(KEYS)
-        args = (q, k, v, np.zeros_like(q), lse, None, None, None, start, length, SCALE)
-        found.append(Case(attention.attention_blocks, {**values, **HEAD, **blocks}, args))
+        args = (q, k, v, np.zeros_like(q), lse, None, None, None, None, start, length, SCALE)
+        found.append(Case(attention.attention_blocks, {**values, **HEAD, "R2": 2 * ANGLES, **blocks}, args))
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from kdsl.cli.__main__ import run
 from kdsl.codegen import registry
-from kdsl.errors import BrokenBackEndError
+from kdsl.errors import BrokenBackEndError, NoDeviceError
 from kdsl.target.features import Features
 from kdsl.target.target import Target
 
@@ -37,6 +37,21 @@ def test_a_broken_back_end_is_named_and_hides_no_other(two_back_ends, capsys):
     assert run(["targets"]) == 0
     shown = capsys.readouterr().out
     assert "other: the back end 'other' from other is broken: ImportError: nothing there" in shown
+
+
+def test_a_back_end_without_a_device_still_builds(monkeypatch, capsys):
+    def nowhere(_):
+        raise NoDeviceError(target="far", why="nothing is plugged in")
+
+    away = SimpleNamespace(chips=("mars", "venus"), resolve=nowhere)
+    monkeypatch.setattr(registry, "backend_names", lambda: ["far"])
+    monkeypatch.setattr(registry, "backend_named", lambda _: away)
+    assert run(["targets"]) == 0
+    shown = capsys.readouterr().out
+    assert "builds" in shown
+    assert "builds, runs" not in shown
+    assert "mars, venus" in shown
+    assert "far runs nothing here: far: the driver reports no device (nothing is" in shown
 
 
 def test_no_back_end_at_all_is_said(monkeypatch, capsys):

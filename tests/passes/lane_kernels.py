@@ -1,7 +1,7 @@
 """Kernels of scalar level that try what the pass has to get right; each with its NumPy meaning."""
 
 import kdsl as kd
-from kdsl import Const, Tensor, f32, i32, u8
+from kdsl import Const, Tensor, f32, i32, i64, u8
 
 N, M = kd.dims("N M")
 T = kd.dtype_var("T", kd.f32, kd.bf16, kd.f16, kd.f64, kd.i8, kd.i32)
@@ -179,3 +179,14 @@ def last(x: Tensor[f32, N], out: Tensor[f32, N]) -> None:
         return s * 0.5 + x.load(i, width=w)
 
     out[0] = decayed
+
+
+@kd.kernel
+def rest(x: Tensor[f32, N], out: Tensor[f32, M], first: i64) -> None:
+    """The sum from an element on."""
+
+    @kd.vectorize(x.shape[0], start=first, init=0.0)
+    def sum_(i, w, s):
+        return s + x.load(i, width=w)
+
+    out[0] = sum_

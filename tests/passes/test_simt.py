@@ -27,10 +27,11 @@ from kdsl.testing.filecheck import filecheck
 from tests.passes import lane_kernels as kernels
 from tests.passes import mixed_kernels
 
-WARPS = Target("generic", "warps", Features(subgroup=32, max_lanes=1024))
-WAVES = Target("generic", "waves", Features(subgroup=64, max_lanes=1024))
-SMALL = Target("generic", "small", Features(subgroup=32, max_lanes=64))
-LONE = Target("generic", "lone", Features(subgroup=1, max_lanes=1024))
+ROOM = {"shared_bytes": 64 * 1024}
+WARPS = Target("generic", "warps", Features(subgroup=32, max_lanes=1024, **ROOM))
+WAVES = Target("generic", "waves", Features(subgroup=64, max_lanes=1024, **ROOM))
+SMALL = Target("generic", "small", Features(subgroup=32, max_lanes=64, **ROOM))
+LONE = Target("generic", "lone", Features(subgroup=1, max_lanes=1024, **ROOM))
 TARGETS = (WARPS, WAVES, SMALL, LONE)
 each_target = pytest.mark.parametrize("target", TARGETS, ids=str)
 
@@ -194,6 +195,15 @@ def test_shared_loops_in_control_flow_that_all_lanes_take(target):
     np.testing.assert_allclose(out[1], wanted[1], rtol=1e-4)
 
 
+def test_extents_need_more_than_32_bits():
+    huge = np.broadcast_to(np.float32(1), ((1 << 33) + 7,))
+    out = np.zeros(1, np.float32)
+
+    simt.run(lowered(kernels.rest), "rest", (huge, out, np.int64(1 << 33) - 3000), WARPS.features)
+
+    assert out[0] == 3007
+
+
 @each_target
 @pytest.mark.parametrize("kernel", [kernels.rows, kernels.heavy], ids=["rows", "heavy"])
 def test_parallel_turns(kernel, target):
@@ -232,17 +242,27 @@ def test_lanes_touch_sixteen_bytes_at_a_time():
     for dtype, width in (("f32", 4), ("bf16", 8), ("i8", 16), ("f64", 2)):
         module = lowered(kernels.copy, T=dtype)
 
-        (load,), (store,) = ops(module, Load), ops(module, Store)
+        loads, stores = ops(module, Load), ops(module, Store)
 
-        assert load.y.type.size == width
-        assert load.alignment == store.alignment == 16
+        assert {load.y.type.size for load in loads} == {width}
+        assert {op.alignment for op in (*loads, *stores)} == {16}
+
+
+def test_a_lane_has_two_vectors_on_their_way():
+    module = lowered(kernels.copy, T="f32")
+    loops = [[type(op) for op in loop.body] for loop in ops(module, For)]
+
+    memory = [[kind for kind in body if kind in (Load, Store)] for body in loops]
+
+    assert memory == [[Load, Load, Store, Store], [Load, Store], []]
 
 
 def test_neighbours_cannot_all_be_aligned():
     module = lowered(kernels.shifted)
 
-    assert sorted(op.alignment for op in ops(module, Load)) == [0, 0, 16]
-    assert [op.alignment for op in ops(module, Store)] == [16]
+    loads = [op.alignment for op in ops(module, Load)]
+    assert loads.count(0) == 2 * loads.count(16)
+    assert {op.alignment for op in ops(module, Store)} == {16}
 
 
 def test_a_loop_without_a_grid_uses_the_whole_device():
@@ -292,7 +312,8 @@ def test_lanes_wait_between_a_write_and_a_read_of_another_lane():
     order = list(kernel.body)
 
     assert len(barriers) == 1
-    assert order.index(loops[1]) < order.index(barriers[0]) < order.index(loops[2])
+    assert len(loops) == 3 + 1
+    assert order.index(loops[2]) < order.index(barriers[0]) < order.index(loops[3])
 
 
 def test_independent_loops_have_no_barrier():

@@ -11,6 +11,7 @@ import kdsl.dialects.all  # noqa: F401  (declares the ops)
 from kdsl.dialects.func import Func
 from kdsl.errors import (
     CopyInFlightError,
+    DeadlockedLanesError,
     DivergentBarrierError,
     InterpreterError,
     LaneRaceError,
@@ -395,9 +396,86 @@ def test_a_back_end_brings_rules_of_its_own():
 
     body = '%y = "arith.extsi"(%t32) : (i32) -> i64\n%z = "arith.trunci"(%y) : (i64) -> i32\n'
 
-    x = run(body + store("%z", "%x", "%t"), zeros(), machine=simt.Machine({"arith.trunci": doubled}))
+    x = run(
+        body + store("%z", "%x", "%t"), zeros(), machine=simt.Machine({"arith.trunci": doubled})
+    )
 
     np.testing.assert_array_equal(x, 2 * np.arange(8))
+
+
+# ------------------------------------------------------------------------------- own ways
+
+
+def flag_set(group, op, value):
+    """Stand for an op of a back end: others may go on."""
+    del op, value
+    group.state["flag"] = True
+    return (group.numbers.astype(np.int32),)
+
+
+def flag_wait(group, op, value):
+    group.wait(op, lambda: group.state.get("flag", False), "for the flag")
+    return (value,)
+
+
+FLAGS = {"arith.extsi": flag_wait, "arith.trunci": flag_set}
+"""Two ops that stand for a back end's own barriers."""
+WAIT = '%y = "arith.extsi"(%t32) : (i32) -> i64\n'
+SIGNAL = """
+    %long = "arith.constant"() {value = 1 : i64} : () -> i64
+    %z = "arith.trunci"(%long) : (i64) -> i32
+"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_parts_of_a_workgroup_wait_for_each_other(seed):
+    four = '%c4 = "arith.constant"() {value = 4 : index} : () -> index\n'
+    branch = where("%low", WAIT, SIGNAL) + BARRIER + store("%t32", "%x", "%t")
+    apart = simt.Machine(FLAGS, apart=4, seed=seed)
+
+    x = run(four + less("%low", "%t", "%c4") + branch, zeros(), machine=apart)
+
+    np.testing.assert_array_equal(x, np.arange(8))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sides_of_a_branch_wait_for_each_other(seed):
+    branch = where("%low", WAIT, SIGNAL) + store("%t32", "%x", "%t")
+    apart = simt.Machine(FLAGS, apart=8, seed=seed)
+
+    x = run(less("%low", "%t", "%c2") + branch, zeros(), machine=apart)
+
+    np.testing.assert_array_equal(x, np.arange(8))
+
+
+def test_lanes_in_step_cannot_wait_for_each_other():
+    with pytest.raises(DeadlockedLanesError, match="for the flag"):
+        run(WAIT + SIGNAL, zeros(), machine=simt.Machine(FLAGS))
+
+
+def test_parts_that_all_wait_are_a_deadlock():
+    with pytest.raises(DeadlockedLanesError, match=r"lanes 0 to 3 .* for the flag"):
+        run(WAIT, zeros(), machine=simt.Machine(FLAGS, apart=4))
+
+
+def test_a_barrier_that_one_part_never_reaches_is_a_deadlock():
+    four = '%c4 = "arith.constant"() {value = 4 : index} : () -> index\n'
+    body = four + less("%low", "%t", "%c4") + where("%low", BARRIER)
+
+    with pytest.raises(DeadlockedLanesError, match="barrier 0"):
+        run(body, zeros(), machine=simt.Machine(apart=4))
+
+
+def test_parts_that_meet_at_no_barrier_race():
+    four = '%c4 = "arith.constant"() {value = 4 : index} : () -> index\n'
+    seven = '%c7 = "arith.constant"() {value = 7 : index} : () -> index\n'
+    far = '%far = "arith.subi"(%c7, %t) : (index, index) -> index\n'
+    put, get = store("%t32", "%m", "%t", kind=WORD), load("%v", "%m", "%far")
+    body = ROOM + four + seven + far + put
+
+    run(body + BARRIER + get, zeros(), machine=simt.Machine(apart=4))
+    with pytest.raises(LaneRaceError):
+        run(body + get, zeros(), machine=simt.Machine(apart=4))
 
 
 # --------------------------------------------------------------------------- copies on the side
@@ -408,9 +486,8 @@ COPY = """
     %at = "arith.muli"(%t, %c4) : (index, index) -> index
     %three = "arith.constant"() {value = 3 : index} : () -> index
     %valid = "arith.cmpi"(%t, %three) {predicate = 1 : i64} : (index, index) -> i1
-    "kdsl.copy_async"(%y, %at, %m, %at, %valid)
-      {bytes = 16 : i64, operandSegmentSizes = array<i32: 1, 1, 1, 1, 1>}
-      : (memref<?xi32>, index, memref<64xi32, 3>, index, i1) -> ()
+    "kdsl.copy_async"(%y, %m, %valid, %at, %at) {bytes = 16 : i64}
+      : (memref<?xi32>, memref<64xi32, 3>, i1, index, index) -> ()
 """
 COMMIT = '"kdsl.copy_commit"() : () -> ()\n'
 TWO = "%x: memref<?xi32>, %y: memref<?xi32>"

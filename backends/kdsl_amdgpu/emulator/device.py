@@ -95,7 +95,7 @@ def _window(buffer: Memory) -> np.ndarray:
         steps = zip(buffer.shape, buffer.strides, strict=True)
         size = 0 if 0 in buffer.shape else 1 + sum((n - 1) * step for n, step in steps)
         size *= item_bytes(buffer.element)
-    held = (ctypes.c_uint8 * size).from_address(buffer.address)
+    held: Any = (ctypes.c_uint8 * size).from_address(buffer.address)
     return np.frombuffer(held, np.uint8)
 
 

@@ -96,6 +96,8 @@ _HALF_ROWS: dict[str, tuple[Function, str, int]] = {
     "v_pk_max_num_f16": (np.fmax, "f16", 2), "v_pk_min_num_f16": (np.fmin, "f16", 2),
     "v_pk_maximum_f16": (np.maximum, "f16", 2), "v_pk_minimum_f16": (np.minimum, "f16", 2),
     "v_pk_fma_f16": (do.fma16, "f16", 3),
+    "v_pk_maximum3_f16": (lambda a, b, c: np.maximum(np.maximum(a, b), c), "f16", 3),
+    "v_pk_minimum3_f16": (lambda a, b, c: np.minimum(np.minimum(a, b), c), "f16", 3),
     "v_pk_add_u16": (lambda a, b: a + b, "u16", 2), "v_pk_sub_u16": (lambda a, b: a - b, "u16", 2),
     "v_pk_add_i16": (lambda a, b: a + b, "i16", 2), "v_pk_sub_i16": (lambda a, b: a - b, "i16", 2),
     "v_pk_mul_lo_u16": (lambda a, b: a * b, "u16", 2),

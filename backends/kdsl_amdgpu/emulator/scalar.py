@@ -11,12 +11,14 @@ from kdsl_amdgpu.emulator import arithmetic as do
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.state import (
     EXEC,
+    F16,
     F32,
     HALF,
     I32,
     I64,
     LOW,
     NULL,
+    U16,
     U32,
     U64,
     Array,
@@ -25,7 +27,7 @@ from kdsl_amdgpu.emulator.state import (
     scalar_pair,
     scalar_register,
     unknown,
-)  # fmt: skip
+)
 
 Step = Callable[[Waves], None]
 Maker = Callable[[Instruction], Step]
@@ -586,3 +588,44 @@ def _from_float(convert: Callable[[Any], Any]) -> Maker:
 ROWS["s_cvt_i32_f32"] = _from_float(do.to_int(I32, -(1 << 31), (1 << 31) - 1))
 ROWS["s_cvt_u32_f32"] = _from_float(do.to_int(U32, 0, (1 << 32) - 1))
 ROWS["s_cvt_f32_i32"], ROWS["s_cvt_f32_u32"] = _to_float(I32), _to_float(U32)
+
+HALF_ROWS: dict[str, tuple[Callable[..., Any], Any, Any]] = {
+    "s_cvt_f32_f16": (lambda a: a.astype(F32), F16, U32),
+    "s_cvt_f16_f32": (lambda a: a.astype(F16), F32, U16),
+    "s_add_f16": (lambda a, b: a + b, F16, U16),
+    "s_sub_f16": (lambda a, b: a - b, F16, U16),
+    "s_mul_f16": (lambda a, b: a * b, F16, U16),
+    "s_max_num_f16": (np.fmax, F16, U16),
+    "s_min_num_f16": (np.fmin, F16, U16),
+    "s_maximum_f16": (np.maximum, F16, U16),
+    "s_minimum_f16": (np.minimum, F16, U16),
+    "s_floor_f16": (np.floor, F16, U16),
+    "s_ceil_f16": (np.ceil, F16, U16),
+    "s_trunc_f16": (np.trunc, F16, U16),
+    "s_rndne_f16": (np.rint, F16, U16),
+}
+"""Mnemonic -> (function, how sources are read, bits of the result)."""
+
+
+def _half(function: Callable[..., Any], view: Any, bits: Any) -> Maker:
+    """Rows on the low halves of registers; the high half of a result is zero."""
+
+    def make(ins: Instruction) -> Step:
+        out = write32(ins.operands[0])
+        sources = [_half_source(text, view) for text in ins.operands[1:]]
+        return lambda w: out(w, function(*[read(w) for read in sources]).view(bits))
+
+    return make
+
+
+def _half_source(text: str, view: Any) -> Read:
+    if scalar_register(text) is None:
+        constant = np.full(1, number(text, "f16" if view is F16 else "u32"), U64)
+        fixed = constant.astype(U16 if view is F16 else U32).view(view)
+        return lambda w: fixed
+    word = read32(text)
+    return lambda w: (word(w).astype(U16) if view is F16 else word(w)).view(view)
+
+
+for _name, (_function, _view, _result) in HALF_ROWS.items():
+    ROWS[_name] = _half(_function, _view, _result)

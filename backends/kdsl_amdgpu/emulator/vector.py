@@ -213,6 +213,8 @@ rows("u32", "u32 u32", {
     "v_bfm_b32": lambda a, b: ((U32(1) << (a & U32(31))) - U32(1)) << (b & U32(31)),
     "v_pack_b32_f16": lambda a, b: do.joined(a & U32(0xFFFF), b & U32(0xFFFF)),
 })  # fmt: skip
+
+
 def _saturating(function: Function, plain: Maker) -> Maker:
     """With ``clamp`` sums stay within what a word holds."""
 
@@ -351,7 +353,8 @@ rows("f16", "f16", {
     "v_rcp_f16": lambda x: F16(1) / x, "v_sqrt_f16": np.sqrt,
     "v_rsq_f16": lambda x: (1.0 / np.sqrt(x.astype(F32))).astype(F16),
     "v_exp_f16": np.exp2, "v_log_f16": np.log2, "v_fract_f16": do.fract,
-    "v_frexp_mant_f16": do.mantissa, "v_floor_f16": np.floor, "v_ceil_f16": np.ceil, "v_trunc_f16": np.trunc, "v_rndne_f16": np.rint,
+    "v_frexp_mant_f16": do.mantissa, "v_floor_f16": np.floor, "v_ceil_f16": np.ceil,
+    "v_trunc_f16": np.trunc, "v_rndne_f16": np.rint,
 })  # fmt: skip
 rows("f16", "f16 f16", {
     "v_add_f16": lambda a, b: a + b, "v_sub_f16": lambda a, b: a - b,

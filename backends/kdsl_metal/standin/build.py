@@ -126,5 +126,3 @@ def _case(number: int, row: dict[str, Any]) -> str:
 def number_rows(row: dict[str, Any]) -> tuple[list[Any], list[Any]]:
     """Return a kernel's buffers and numbers in the order in which they are passed."""
     return split_parameters(row["parameters"], lambda p: p[0])
-
-

@@ -28,6 +28,8 @@ from kdsl_metal.standin.build import build, read_strictly
 from kdsl_metal.standin.job import Bytes, Job
 
 PAGE = mmap.PAGESIZE
+GUARD = 256 * PAGE
+"""How far beside an array a touch is a fault."""
 NO_ACCESS = 0
 """``PROT_NONE`` of mprotect."""
 ORDERS = (0, 1, 7)
@@ -37,16 +39,16 @@ TOLERANCE = 1e-5
 
 
 class Guarded:
-    """Memory next to a page that faults."""
+    """Memory between pages that fault."""
 
     def __init__(self, data: bytes, *, at_end: bool) -> None:
         self.size = len(data)
         room = -(-max(self.size, 1) // PAGE) * PAGE
-        self.map = mmap.mmap(-1, room + 2 * PAGE)
+        self.map = mmap.mmap(-1, room + 2 * GUARD)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self.map))
-        for page in (base, base + PAGE + room):
-            assert _protect(page, PAGE, NO_ACCESS) == 0
-        self.address = base + PAGE + (room - self.size if at_end else 0)
+        for place in (base, base + GUARD + room):
+            assert _protect(place, GUARD, NO_ACCESS) == 0
+        self.address = base + GUARD + (room - self.size if at_end else 0)
         ctypes.memmove(self.address, data, self.size)
 
     @property

@@ -12,7 +12,7 @@ that all consumer warpgroups run. What they share is in shared memory:
 - **Staging** (``ptx.staging`` bytes): room for output on its way out, when no operand is free.
 
 Every role steps through the slots by itself: its place and phase are machine state that the ops
-move on. Ops with such effects stay in order. Memory ready for whom: first waits for *empty* succeed.
+move on. Ops with such effects stay in order. First waits for *empty* succeed at once.
 
 Tiles from ``ptx.ring_wait`` and ``ptx.tile_operand`` are values that live in shared memory: matrix
 products take them from there, anything else reads them into registers first.
@@ -87,15 +87,15 @@ class TensorMap(Op, name="ptx.tensor_map", traits=(Pure,)):
     """The address of the descriptor for bulk copies of boxes of ``source``.
 
     ``dims`` = [r, c]: the dimensions that a tile's rows and columns run along; c is the last and
-    contiguous one. ``box`` = [rows, cols] of one copy. ``rows`` holds a stop along r, and one along c
-    (a map that is not split), or is empty: from min(stop, size) on, elements read as zero and are
-    not written.
+    contiguous one. ``box`` = [rows, cols] of one copy. ``rows`` holds a stop along r, and one along
+    c (a map that is not split), or is empty: from min(stop, size) on, elements read as zero and
+    are not written.
 
-    The map's dimensions, innermost first, all other dimensions of ``source`` from last to first:
-    with ``split``: (64, size r, size c / 64, others...), a copy's box is (64, rows, cols / 64, 1...);
-    without it: (size c, size r, others...), a copy is cols / 64 (rounded up) boxes (64, rows, 1...),
-    64 columns apart, that land one behind the other. In shared memory a box is panels of [rows] x
-    [64 elements], 128-byte swizzled. Elements outside are zero, or not written.
+    The map's dimensions, innermost first, all other dimensions of ``source`` from last to first.
+    With ``split``: (64, size r, size c / 64, others...), a copy's box is (64, rows, cols / 64,
+    1...). Without it: (size c, size r, others...), a copy is cols / 64 (rounded up) boxes (64,
+    rows, 1...), 64 columns apart, that land one behind the other. In shared memory a box is panels
+    of [rows] x [64 elements], 128-byte swizzled. Elements outside are zero, or not written.
     """
 
     source = operand(MEMREF)
@@ -240,6 +240,18 @@ class TileRecord(Op, name="ptx.tile_record", traits=EFFECTS):
         rules.require(self, all(r.type is I32 for r in self.results), "a record holds i32 words")
 
 
+class TilePeek(Op, name="ptx.tile_peek", traits=EFFECTS):
+    """Consumer: wait until the record of the next tile is known, and read it; the slot stays closed.
+
+    A dead record has the words of some tile, so that loads by them stay inside of buffers.
+    """
+
+    words = result(ANY, variadic=True)
+
+    def verify(self) -> None:
+        rules.require(self, all(r.type is I32 for r in self.results), "a record holds i32 words")
+
+
 class TileOperand(Op, name="ptx.tile_operand", traits=(ReadsMemory,)):
     """Consumer: operand ``index`` of the open slot."""
 
@@ -282,10 +294,10 @@ class RingLoad(Op, name="ptx.ring_load", segments=True, traits=EFFECTS):
     """Producer: wait until the next entry is empty, expect its bytes, copy tiles into it, go on.
 
     ``maps`` has a tensor map for each tile, ``coords`` the coordinates for all of them in a row,
-    ``ranks`` of each, in the order of the map's dimensions. ``shapes`` = rows, cols of each tile, flat; ``slabs`` = rows
-    of one copy: a tile of more rows is copied in slabs, one behind the other in memory. ``split`` =
-    for each tile whether its map is (1) or not (0): with 0 a copy is cols / 64 boxes. Tiles lie in
-    the entry one behind the other, each aligned to 1024 bytes.
+    ``ranks`` of each, in the order of the map's dimensions. ``shapes`` = rows, cols of each tile,
+    flat; ``slabs`` = rows of one copy: a tile of more rows is copied in slabs, one behind the other
+    in memory. ``split`` = for each tile whether its map is (1) or not (0): with 0 a copy is cols /
+    64 boxes. Tiles lie in the entry one behind the other, each aligned to 1024 bytes.
     """
 
     maps = operand(FIXED_INTEGER, variadic=True)
@@ -392,9 +404,7 @@ class DotWait(Op, name="ptx.dot_wait", traits=EFFECTS):
 
     def verify(self) -> None:
         rules.require(self, self.pending >= 0, "pending is a count")
-        rules.same_types(
-            self, "it gives", rules.types_of(self.results), rules.types_of(self.tiles)
-        )
+        rules.same_types(self, "it gives", rules.types_of(self.results), rules.types_of(self.tiles))
 
 
 # ------------------------------------------------------------------------------------------ output
@@ -404,9 +414,9 @@ class TileStore(Op, name="ptx.tile_store", traits=EFFECTS):
     """Consumer: bring a 16-bit tile into memory through shared memory, as one bulk copy a slab.
 
     Each warpgroup writes its 64 rows to its slab of operand ``place`` of the open slot (-1: of the
-    staging area), and one of its threads stores the slab. ``coords`` are those of the whole tile, in
-    the order of the map's dimensions; dimension 1 is the rows. ``split`` as for a load. The area is
-    the warpgroup's own; ``ptx.store_wait`` or ``ptx.tile_release`` say when it may be used again.
+    staging area), and one of its threads stores the slab. ``coords`` are those of the whole tile,
+    in the order of the map's dimensions; dimension 1 is the rows. ``split`` as for a load. The area
+    is the warpgroup's own; ``ptx.store_wait`` and ``ptx.tile_release`` say when it is free again.
     """
 
     value = operand(TENSOR)

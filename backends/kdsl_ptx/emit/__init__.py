@@ -13,23 +13,20 @@ from dataclasses import dataclass
 
 from kdsl.codegen.lowering import LoweringTable
 from kdsl.dialects import func
+from kdsl.errors import WorkgroupLimitError
 from kdsl.ir.core import Module, Op, Value
 from kdsl.ir.types import I1, MemRefType, ScalarType
 from kdsl.target.target import Target
 from kdsl_ptx import abi
-from kdsl_ptx.dialect import machine
+from kdsl_ptx.dialect import machine, tile
 from kdsl_ptx.emit import control, floats, instructions, integers, lanes, memory, vectors
 from kdsl_ptx.emit.memory import GLOBAL
 from kdsl_ptx.emit.writer import DECLARED, Buffer, ModuleParts, Writer, class_of
 
-SHARED_BYTES = "ptx.shared"
-"""On a kernel: bytes at the start of workgroup memory that its ops address by themselves."""
 MAX_REGISTERS = "ptx.max_registers"
 MIN_WORKGROUPS = "ptx.min_workgroups"
 ARGUMENT_ALIGN = "kdsl.arg_align"
 """On a kernel: what divides the address of each argument, in bytes."""
-PLAN = "ptx.plan."
-"""Attributes of a kernel that start so are its schedule, which errors of the gate quote."""
 SCHEDULE = "// schedule of "
 SHARED_ALIGN = 1024
 
@@ -67,6 +64,7 @@ def device_code(module: Module, target: Target) -> DeviceCode:
     for op in module.functions:
         if isinstance(op, func.Func) and op.is_kernel:
             text, facts = _kernel(op, parts)
+            _check_limits(op, facts, target)
             bodies.append(text)
             kernels[op.sym_name] = facts
     head = [
@@ -79,6 +77,28 @@ def device_code(module: Module, target: Target) -> DeviceCode:
         head.append(".extern .func (.param .b32 r) vprintf (.param .b64 a, .param .b64 b);")
     head += [_string(name, text) for text, name in parts.strings.items()]
     return DeviceCode("\n".join([*head, *bodies, ""]), kernels)
+
+
+def _check_limits(op: func.Func, facts: abi.KernelFacts, target: Target) -> None:
+    """Raise WorkgroupLimitError when no processor of the chip could run a workgroup."""
+    has = target.features
+    rows = (
+        (facts.shared, has.shared_bytes, "bytes of memory"),
+        (facts.threads, has.max_lanes, "lanes"),
+    )
+    for takes, limit, what in rows:
+        if takes > limit:
+            words = _schedule(op)
+            raise WorkgroupLimitError(
+                kernel=op.sym_name, schedule=f" (schedule {words})" if words else "",
+                takes=takes, limit=limit, what=what, target=target,
+            )  # fmt: skip
+
+
+def _schedule(op: func.Func) -> str:
+    """Return the kernel's schedule in words, which errors quote, or nothing."""
+    found = op.attributes.get(tile.SCHEDULE)
+    return found if isinstance(found, str) else ""
 
 
 def _string(name: str, text: str) -> str:
@@ -96,9 +116,6 @@ def _kernel(op: func.Func, parts: ModuleParts) -> tuple[str, abi.KernelFacts]:
     if any(type(inner) in TIES_REGISTERS for inner in w.order):
         w.owners = {}
     w.barriers = any(type(inner) in COUNTED_BARRIERS for inner in w.order)
-    reserved = op.attributes.get(SHARED_BYTES, 0)
-    assert isinstance(reserved, int)
-    w.shared_bytes = reserved
     params = _parameters(op, w)
     control.write_block(w, op.body, LOWER)
     w.do("ret")
@@ -114,9 +131,8 @@ COUNTED_BARRIERS: set[type[Op]] = {machine.MbarrierInit, machine.BarSync, machin
 
 def _text(op: func.Func, w: Writer, params: list[str], facts: abi.KernelFacts) -> str:
     lines = []
-    plan = [f"{k.removeprefix(PLAN)}={v}" for k, v in op.attributes.items() if k.startswith(PLAN)]
-    if plan:
-        lines.append(f"{SCHEDULE}{facts.symbol}: {', '.join(plan)}")
+    if words := _schedule(op):
+        lines.append(f"{SCHEDULE}{facts.symbol}: {words}")
     lines.append(f".visible .entry {facts.symbol}({', '.join(params)})")
     lines += _directives(op, facts)
     lines.append("{")

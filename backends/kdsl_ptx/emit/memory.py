@@ -7,6 +7,7 @@ Addresses are a register and a constant; parts that accesses share are computed 
 from __future__ import annotations
 
 from dataclasses import replace
+from math import copysign
 from typing import Any
 
 from kdsl.codegen.llvm.types import item_bytes
@@ -227,8 +228,8 @@ def _braced(texts: list[str]) -> str:
 COUNTS = {1: "", 2: ".v2", 4: ".v4"}
 
 
-def load_run(op: Any, w: Writer, place: Place, y: Value) -> None:
-    """Read consecutive elements into ``y``."""
+def load_run(op: Any, w: Writer, place: Place, y: Value, guard: str = "") -> None:
+    """Read consecutive elements into ``y``; where ``guard`` does not hold they are zero."""
     element, count = element_type(y.type), count_of(y.type)
     item = item_bytes(element)
     word, policy = load_word(op, w, place.buffer)
@@ -246,8 +247,13 @@ def load_run(op: Any, w: Writer, place: Place, y: Value) -> None:
     runs = pieces(count, item, place.align)
     for first, size in runs:
         kind, n = _shape_of(size * item, item)
-        held = [w.new("r" if kind == ".b32" else class_of(element)) for _ in range(n)]
-        w.do(f"{word}{COUNTS[n]}{kind} {_braced(held)}, {place.at(first * item)}{policy}")
+        letter = "r" if kind == ".b32" else class_of(element)
+        if guard:
+            held = [w.let(letter, f"mov{kind if kind != '.b8' else '.b16'}", 0) for _ in range(n)]
+        else:
+            held = [w.new(letter) for _ in range(n)]
+        source = place.at(first * item)
+        w.do(f"{_if(guard)}{word}{COUNTS[n]}{kind} {_braced(held)}, {source}{policy}")
         if kind == ".b32" and item < 4:
             if packed:
                 words[first * item // 4 : first * item // 4 + n] = held
@@ -266,8 +272,12 @@ def load_run(op: Any, w: Writer, place: Place, y: Value) -> None:
     w.bind(y, loose)
 
 
-def store_run(op: Any, w: Writer, place: Place, value: Value) -> None:
-    """Write consecutive elements."""
+def _if(guard: str) -> str:
+    return f"@{guard} " if guard else ""
+
+
+def store_run(op: Any, w: Writer, place: Place, value: Value, guard: str = "") -> None:
+    """Write consecutive elements, where ``guard`` holds."""
     element, count = element_type(value.type), count_of(value.type)
     item = item_bytes(element)
     word, policy = store_word(op, w, place.buffer)
@@ -288,11 +298,11 @@ def store_run(op: Any, w: Writer, place: Place, value: Value) -> None:
             if n > 1:
                 given = [w.register(t, "r" if kind == ".b32" else "d") for t in given]
             at = place.at(first * item)
-            w.do(f"{word}{COUNTS[n]}{kind} {at}, {_braced(given)}{policy}")
+            w.do(f"{_if(guard)}{word}{COUNTS[n]}{kind} {at}, {_braced(given)}{policy}")
             continue
         for i in range(first, first + size):
             held = w.register(texts[i], "h")
-            w.do(f"{word}.b{item * 8} {place.at(i * item)}, {held}{policy}")
+            w.do(f"{_if(guard)}{word}.b{item * 8} {place.at(i * item)}, {held}{policy}")
 
 
 # ------------------------------------------------------------------------------------- load, store
@@ -320,8 +330,12 @@ def vector_store(op: vector.Store, w: Writer) -> None:
 
 @lower(vector.MaskedLoad)
 def masked_load(op: vector.MaskedLoad, w: Writer) -> None:
-    """Each element by itself, where its mask holds."""
+    """Runs as wide as their alignment where one bit masks all; else each element by itself."""
     place = place_of(op, w, op.source, op.indices)
+    guard = _common(w.loose(op.mask))
+    if guard is not None and _is_run(op, w, op.source, op.y) and is_zero(op.pass_thru):
+        load_run(op, w, place, op.y, guard)
+        return
     item = item_bytes(element_type(op.y.type))
     step = item * _unit(w, op.source)
     texts = [
@@ -329,6 +343,23 @@ def masked_load(op: vector.MaskedLoad, w: Writer) -> None:
         for i, (mask, other) in enumerate(zip(w.loose(op.mask), w.loose(op.pass_thru), strict=True))
     ]
     w.bind(op.y, texts)
+
+
+def _common(masks: list[str]) -> str | None:
+    """Return the register that masks all elements, empty for none; None where they differ."""
+    if len(set(masks)) != 1 or masks[0] == "false":
+        return None
+    return "" if masks[0] == "true" else masks[0]
+
+
+def _is_run(op: Any, w: Writer, ref: Value, value: Value) -> bool:
+    return element_type(value.type) is not I1 and _unit(w, ref) == 1
+
+
+def is_zero(value: Value) -> bool:
+    """Return whether all elements of a constant are plus zero."""
+    known = constant_of(value)
+    return known is not None and known == 0 and copysign(1.0, known) > 0
 
 
 def _unit(w: Writer, ref: Value) -> int:
@@ -356,6 +387,10 @@ def _guarded_load(op: Any, w: Writer, place: Place, offset: int, mask: str, othe
 @lower(vector.MaskedStore)
 def masked_store(op: vector.MaskedStore, w: Writer) -> None:
     place = place_of(op, w, op.target, op.indices)
+    guard = _common(w.loose(op.mask))
+    if guard is not None and _is_run(op, w, op.target, op.value):
+        store_run(op, w, place, op.value, guard)
+        return
     step = item_bytes(element_type(op.value.type)) * _unit(w, op.target)
     for i, mask in enumerate(w.loose(op.mask)):
         _guarded_store(op, w, place, i * step, mask, w.element(op.value, i))

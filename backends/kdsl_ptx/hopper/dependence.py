@@ -1,8 +1,9 @@
 """Launches that begin before the launch before them has ended (programmatic dependent launch).
 
-A kernel with roles that follows another launch starts early; the threads that read what the earlier
-kernel wrote wait for it first, all others get ready meanwhile. Output is stored after streamed tiles
-have arrived, so after the wait - but for tiles that stream nothing, where consumers wait themselves.
+A kernel with roles that follows another launch starts early; the threads that read what the
+earlier kernel wrote wait for it first, all others get ready meanwhile. Output is stored after
+streamed tiles have arrived, so after the wait - but for tiles that stream nothing, where consumers
+wait themselves.
 """
 
 from __future__ import annotations
@@ -91,9 +92,7 @@ def _launch_before(launch: Launch) -> Launch | None:
     return op
 
 
-def _overlap(
-    launch: Launch, before: Launch, kernels: dict[str, Func], roles: tile.Roles
-) -> None:
+def _overlap(launch: Launch, before: Launch, kernels: dict[str, Func], roles: tile.Roles) -> None:
     """Mark one launch, and insert the waits that it needs."""
     earlier = kernels[before.kernel.name]
     written = [before.args[a.index] for a in _written(earlier)]
@@ -122,13 +121,13 @@ def _buffers(block: Block, kernel: Func, launch: Launch) -> list[BlockArgument]:
     found: dict[BlockArgument, None] = {}
     for op in (o for each in block for o in each.walk()):
         stores = isinstance(op, DeclaredOp) and WritesMemory in op.traits
-        is_copy = isinstance(op, tile.RingLoad | tile.TileLoad)
+        copied = op.maps if isinstance(op, tile.RingLoad | tile.TileLoad) else []
         for v in op.operands:
             if not isinstance(v, BlockArgument) or v.block is not kernel.body:
                 continue
             if isinstance(v.type, MemRefType) and not stores and op.name != "memref.dim":
                 found[v] = None
-            elif is_copy and v in op.maps:
+            elif v in copied:
                 found.update((a, None) for a in _sources(launch, kernel, v))
     return list(found)
 
@@ -169,4 +168,3 @@ def _empty_tiles(block: Block) -> Iterator[Block]:
             waits = [any(isinstance(o, tile.RingWait) for o in side) for side in sides]
             if waits == [True, False]:
                 yield sides[1]
-

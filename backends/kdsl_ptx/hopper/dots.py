@@ -111,9 +111,7 @@ class _Flights:
         b = Builder.before(op)
         a, turned_a = _as_loaded(op.a)
         right, turned_b = _as_loaded(op.b)
-        made = b.add(
-            tile.DotAsync, a, right, op.acc, transpose_a=turned_a, transpose_b=turned_b
-        )
+        made = b.add(tile.DotAsync, a, right, op.acc, transpose_a=turned_a, transpose_b=turned_b)
         handles = [h for v in (a, right) for h in _handles(v)]
         op.replace_by(made.y)
         return _Group(made, handles)
@@ -137,9 +135,7 @@ class _Flights:
         del groups[:count]
         # An accumulator that a later product in flight goes on with is not ready yet.
         tiles = [g.dot.y for g in done if not _goes_on(g, (*done, *groups))]
-        wait = b.add(
-            tile.DotWait, tiles, types=[t.type for t in tiles], pending=len(groups)
-        )
+        wait = b.add(tile.DotWait, tiles, types=[t.type for t in tiles], pending=len(groups))
         for old, new in zip(tiles, wait.results, strict=True):
             new.name = old.name
             for user in list(old.users):
@@ -258,14 +254,12 @@ def _rolled(b: Builder, loop: For) -> list[Value]:
     inside.add(Yield, [*next_sums, *next_handles])
     tiles = list(made.results[: len(sums)])
     wait = b.add(tile.DotWait, tiles, types=[t.type for t in tiles], pending=0)
-    for handle in made.results[len(sums) :]:
-        b.add(tile.RingRelease, handle)
+    for held in made.results[len(sums) :]:
+        b.add(tile.RingRelease, held)
     return list(wait.results)
 
 
-def _turn(
-    b: Builder, loop: For, mapping: dict[Value, Value]
-) -> tuple[list[Value], list[Value]]:
+def _turn(b: Builder, loop: For, mapping: dict[Value, Value]) -> tuple[list[Value], list[Value]]:
     """Copy a turn with its products in flight; return the sums and the entries' handles."""
     handles: list[Value] = []
     for op in list(loop.body)[:-1]:
@@ -288,4 +282,3 @@ def _turn(
     if not handles:
         raise InternalError(loop.loc, what="a loop of products streams nothing")
     return [mapping[v] for v in loop.yields.operands], handles
-

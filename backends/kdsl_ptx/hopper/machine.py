@@ -64,7 +64,7 @@ class Shared:
         place = self.place
         if place.version != self.version or self.reader in place.given_back:
             raise ProtocolError(f"{place.name} is read after it was released")
-        if place.loading:
+        if place.loading or self.number >= len(place.data):
             raise ProtocolError(f"{place.name} is read before its data has arrived")
         return place.data[self.number]
 
@@ -116,7 +116,10 @@ class TensorMap:
                 if not 0 <= at[axis] < self.array.shape[axis]:
                     return None, (0, 0)
         sizes = [self.array.shape[r], self.array.shape[c]]
-        sizes = [min(n, max(0, s)) for n, s in zip(sizes, (*self.stops, *sizes[len(self.stops) :]), strict=True)]
+        sizes = [
+            min(n, max(0, s))
+            for n, s in zip(sizes, (*self.stops, *sizes[len(self.stops) :]), strict=True)
+        ]
         first = [0, 0]
         for i, (axis, start) in enumerate(((r, coords[1]), (c, column))):
             low, high = max(0, start), min(sizes[i], start + shape[i])

@@ -6,24 +6,27 @@ from dataclasses import dataclass
 
 from kdsl.dialects.arith import (
     Addi,
+    Bitcast,
+    Extui,
     Floordivsi,
     IndexCast,
     Maxsi,
     Minsi,
     Muli,
     Subi,
+    Trunci,
     index_constant,
 )
 from kdsl.dialects.func import Func
-from kdsl.dialects.kdsl import Launch, NumPrograms, StoreTile
+from kdsl.dialects.kdsl import Launch, LoadTile, NumPrograms
 from kdsl.dialects.memref import Dim
 from kdsl.ir.builder import Builder
-from kdsl.ir.core import BlockArgument, Op, Value
-from kdsl.ir.types import I32, I64, INDEX
+from kdsl.ir.core import BlockArgument, Value
+from kdsl.ir.types import I32, I64, INDEX, ScalarType, TensorType
 from kdsl.ir.types import function as function_type
 from kdsl_ptx.dialect import tile
 from kdsl_ptx.hopper.copies import Maps
-from kdsl_ptx.hopper.plan import GROUP_BYTES, STREAM, Plan
+from kdsl_ptx.hopper.plan import GROUP_BYTES, STREAM, Plan, stream_of
 
 AXES = 3
 
@@ -94,48 +97,31 @@ def program_ids(b: Builder, number: Value, grid: GridArguments, plan: Plan) -> l
 
 def as_word(b: Builder, value: Value) -> Value:
     """Return a scalar as an i32 word of a record."""
-    from kdsl.dialects.arith import Bitcast, Extui
-
     kind = value.type
+    assert isinstance(kind, ScalarType)
     if kind is I32:
         return value
-    if kind is INDEX:
-        made: Value = b.create(IndexCast, value, types=[I32])
-        return made
-    bits = kind.bits  # type: ignore[attr-defined]
-    made = b.create(Extui if bits < I32.bits else Bitcast, value, types=[I32])
-    return made
+    cast = IndexCast if kind is INDEX else (Extui if kind.bits < I32.bits else Bitcast)
+    word: Value = b.create(cast, value, types=[I32])
+    return word
 
 
 def from_word(b: Builder, word: Value, like: Value) -> Value:
     """Return the scalar that a word stands for."""
-    from kdsl.dialects.arith import Bitcast, Trunci
-
     kind = like.type
+    assert isinstance(kind, ScalarType)
     if kind is I32:
         return word
-    if kind is INDEX:
-        made: Value = b.create(IndexCast, word, types=[INDEX])
-        return made
-    bits = kind.bits  # type: ignore[attr-defined]
-    made = b.create(Trunci if bits < I32.bits else Bitcast, word, types=[kind])
-    return made
-
-
-def fits_word(value: Value) -> bool:
-    """Return whether a scalar is an index or a number that a word holds."""
-    kind = value.type
-    if kind is INDEX or kind is I32:
-        return True
-    is_scalar = hasattr(kind, "bits")
-    return is_scalar and (kind.bits < I32.bits and kind.kind == "i" or kind.bits == I32.bits)
+    cast = IndexCast if kind is INDEX else (Trunci if kind.bits < I32.bits else Bitcast)
+    value: Value = b.create(cast, word, types=[kind])
+    return value
 
 
 # -------------------------------------------------------------------------------------------- host
 
 
 def relaunch(
-    launch: Launch, kernel: Func, maps: Maps, grid: GridArguments, plan: Plan, loads: list[Op]
+    launch: Launch, kernel: Func, maps: Maps, grid: GridArguments, plan: Plan, loads: list[LoadTile]
 ) -> None:
     """Launch a kernel with its new arguments, on as many workgroups as there are processors."""
     b = Builder.before(launch)
@@ -152,36 +138,30 @@ def relaunch(
     launch.set_operands([count, one, one, *(known[a] for a in kernel.body.args)])
 
 
-def _group(b: Builder, plan: Plan, loads: list[Op], launch: Launch) -> Value:
+def _group(b: Builder, plan: Plan, loads: list[LoadTile], launch: Launch) -> Value:
     """Return how many programs of the fast axes have their streams in the cache together."""
     if plan.group:
         return index_constant(b, plan.group)
     total: Value | None = None
     for load in loads:
-        at, dim = load.source.index, load.dims[0]  # type: ignore[attr-defined]
-        rows = b.create(Dim, launch.args[at], index_constant(b, dim))
-        row_bytes = index_constant(b, load.y.type.shape[1] * 2)  # type: ignore[attr-defined]
+        kind = load.y.type
+        assert isinstance(kind, TensorType)
+        rows = b.create(Dim, launch.args[load.source.index], index_constant(b, load.dims[0]))
+        row_bytes = index_constant(b, kind.shape[1] * 2)
         size = b.create(Muli, rows, row_bytes)
         total = size if total is None else b.create(Addi, total, size)
     assert total is not None
     one = index_constant(b, 1)
     room = index_constant(b, GROUP_BYTES)
-    made: Value = b.create(
-        Maxsi, b.create(Floordivsi, room, b.create(Maxsi, total, one)), one
-    )
+    made: Value = b.create(Maxsi, b.create(Floordivsi, room, b.create(Maxsi, total, one)), one)
     return made
 
 
-def streamed_loads(kernel: Func) -> list[Op]:
+def streamed_loads(kernel: Func) -> list[LoadTile]:
     """Return one load for each stream of a kernel."""
-    found: dict[tuple[int, ...], Op] = {}
+    found: dict[tuple[int, ...], LoadTile] = {}
     for op in kernel.walk():
-        if STREAM in op.attributes:
-            stage, number, _ = op.attributes[STREAM]  # type: ignore[misc]
+        if isinstance(op, LoadTile) and STREAM in op.attributes:
+            stage, number, _ = stream_of(op)
             found.setdefault((stage, number), op)
     return list(found.values())
-
-
-def is_store(op: Op) -> bool:
-    """Return whether an op stores a tile."""
-    return isinstance(op, StoreTile)

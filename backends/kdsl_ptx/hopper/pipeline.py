@@ -14,6 +14,7 @@ from kdsl.passes.software_pipeline import SoftwarePipeline
 from kdsl_ptx.hopper.dependence import OverlapLaunches
 from kdsl_ptx.hopper.dots import AsyncDots
 from kdsl_ptx.hopper.plan import HopperPlan
+from kdsl_ptx.hopper.prefetch import PrefetchTables
 from kdsl_ptx.hopper.protocol import ProtocolCheck
 from kdsl_ptx.hopper.specialize import WarpSpecialize
 
@@ -36,6 +37,8 @@ SCHEDULE = Pipeline(
         SIMPLIFY,
         AsyncDots(),
         Canonicalize(),
+        TIDY,
+        PrefetchTables(),
         TIDY,
         OverlapLaunches(),
         ProtocolCheck(),

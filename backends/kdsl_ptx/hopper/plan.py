@@ -19,7 +19,7 @@ from kdsl.passes.manager import Pass
 from kdsl.passes.software_pipeline import STAGE
 from kdsl.target.target import Target
 from kdsl_ptx.dialect import tile
-from kdsl_ptx.hopper.streams import ROWS, Streams, UnfitError, is_split, rescales, streams_of
+from kdsl_ptx.hopper.streams import ROWS, Streams, UnfitError, rescales, streams_of
 
 STREAM = "ptx.stream"
 """On a streamed load: array<i64: stage, number in its entry, loads in the entry>."""
@@ -43,6 +43,8 @@ REGISTERS = {1: (24, 240), 2: (24, 240), 3: (32, 160)}
 """Of the producer's warpgroup and of consumers, by consumers: 64 Ki in all."""
 SPARE = 32
 """Registers for everything but tiles."""
+REGISTER_FILE = 65536
+GROUP_LANES = 128
 GROUP_BYTES = 24 * 1024 * 1024
 """Streamed operands of the tiles in flight should stay in the second-level cache."""
 GROUP_TILES = 8
@@ -89,7 +91,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class HopperPlan(Pass):
-    """Choose a schedule for each kernel that fits one; say why the others keep the portable path."""
+    """Choose a schedule for each kernel that fits one; say why the others do not."""
 
     name: ClassVar[str] = "hopper-plan"
 
@@ -107,6 +109,13 @@ def planned(function: Op) -> Plan | None:
         return None
     names = Plan.__dataclass_fields__
     return Plan(**{n: function.attributes[PLAN + n] for n in names})  # type: ignore[arg-type]
+
+
+def stream_of(op: Op) -> tuple[int, int, int]:
+    """Return the stage of a streamed load, its number in its ring entry, and loads in the entry."""
+    found: Any = op.attributes[STREAM]
+    stage, number, count = found
+    return stage, number, count
 
 
 def forget(function: Op) -> None:
@@ -190,6 +199,7 @@ def choose(kernel: Func, streams: Streams, target: Target, wanted: _Wanted) -> P
         advice = f"give consumers={consumers}, or another block of rows"
         raise wanted.error("consumers", f"products have {streams.rows} rows of 64 each", advice)
     registers = _registers(wanted, consumers)
+    _check_entry(streams, consumers)
     a_operand = _a_operand(streams, wanted, registers[1])
     operands = tuple(n for load in streams.operands for n in load.y.type.shape)
     entry = max(_bytes_of(loads) for loads in (streams.early, streams.late) if loads)
@@ -219,6 +229,14 @@ def _registers(wanted: _Wanted, consumers: int) -> tuple[int, int]:
         advice = f"give two multiples of 8 from 24 to 240, like {REGISTERS[consumers]}"
         raise wanted.error("registers", "a multiprocessor has 65536", advice)
     return found[0], found[1]
+
+
+def _check_entry(streams: Streams, consumers: int) -> None:
+    """Refuse a product whose accumulator does not fit the registers that threads begin with."""
+    entry = REGISTER_FILE // (GROUP_LANES * (1 + consumers))
+    widest = max(_row_registers(dot.acc) for dot in (*streams.dots, *streams.late_dots))
+    if widest > entry - SPARE:
+        raise UnfitError(f"a product takes {widest} of {entry} registers at entry")
 
 
 def _a_operand(streams: Streams, wanted: _Wanted, budget: int) -> str:
@@ -370,6 +388,3 @@ def _note(kernel: Func, streams: Streams, plan: Plan) -> None:
         fit = plan.staging // (streams.rows * 2)
         chunk = columns if columns <= fit else fit // ROWS * ROWS
         store.attributes[PLACE], store.attributes[CHUNK] = -1, chunk
-
-
-__all__ = ["CHUNK", "OPERAND", "PLACE", "STREAM", "HopperPlan", "Plan", "is_split", "planned"]

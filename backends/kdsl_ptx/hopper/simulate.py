@@ -7,7 +7,7 @@ whole tiles, and stores its own rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ from kdsl.ir.core import Block, Module, Op, Value
 from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.define import Terminator
 from kdsl.ir.interpreter import Frame
-from kdsl.ir.types import MemRefType, ScalarType, TensorType
+from kdsl.ir.types import MemRefType, ScalarType, TensorType, Type
 from kdsl_ptx.dialect import tile
 from kdsl_ptx.hopper.machine import (
     Barrier,
@@ -36,6 +36,8 @@ from kdsl_ptx.hopper.machine import (
 from kdsl_ptx.hopper.streams import ROWS
 
 MOST_STEPS = 2_000_000
+Run = Generator[Callable[[], bool], None, tuple[Any, ...]]
+"""A step of a role: yields what it waits for, returns values of results."""
 
 
 @dataclass
@@ -88,6 +90,15 @@ class Session:
     multiprocessors: int = 2
     steps: int = MOST_STEPS
     counters: list[Counter] = field(default_factory=list)
+    plans: dict[Block, list[Op]] = field(default_factory=dict)
+
+    def ops_of(self, block: Block) -> list[Op]:
+        """Return the ops of a block that are run: without data, those that tiles are not all of."""
+        found = self.plans.get(block)
+        if found is None:
+            found = [op for op in block if self.has_data or not _is_tile_work(op)]
+            self.plans[block] = found
+        return found
 
     def launch(self, kernel: Func, workgroups: int, args: Sequence[Any]) -> None:
         """Run a kernel's roles to the end; raise ProtocolError when they cannot."""
@@ -97,11 +108,12 @@ class Session:
         ]
         agents: list[Agent] = []
         for group in groups:
-            shared = dict(zip(kernel.body.args, args, strict=True))
+            shared: dict[Value, Any] = dict(zip(kernel.body.args, args, strict=True))
             roles_of = (("producer", 0), ("scheduler", 0))
             for name, number in (*roles_of, *(("consumer", i) for i in range(roles.consumers))):
                 block = roles.regions[tile.ROLES.index(name)].block
                 runner = Runner(self, group, name, number, dict(shared))
+                runner.prepare(kernel.body, roles)
                 agents.append(Agent(f"{name}{number or ''}", runner.run(block)))
             agents.append(Agent("memory", _memory(group)))
         self._run(agents)
@@ -160,23 +172,31 @@ class Runner:
         self.open: list[int] = []
         self.flights: list[InFlight] = []
 
+    def prepare(self, body: Block, roles: Op) -> None:
+        """Compute the scalars that stand before the roles."""
+        for op in body:
+            if op is roles:
+                return
+            found = self.plain(op, [self.values[v] for v in op.operands])
+            self.values.update(zip(op.results, found, strict=True))
+
     def run(self, block: Block) -> Wait:
         """Run a region to its end."""
         yield from self.block(block, ())
 
-    def block(self, block: Block, given: Sequence[Any]) -> Iterator[Any]:
+    def block(self, block: Block, given: Sequence[Any]) -> Run:
         """Run a block; return what its terminator reads."""
         for parameter, value in zip(block.args, given, strict=True):
             self.values[parameter] = value
-        for op in block:
+        for op in self.session.ops_of(block):
             if isinstance(op, DeclaredOp) and Terminator in op.traits:
-                return tuple(self.values[v] for v in op.operands)
+                return tuple([self.values.get(v) for v in op.operands])
             yield from self.op(op)
         return ()
 
-    def op(self, op: Op) -> Iterator[Any]:
+    def op(self, op: Op) -> Run:
         """Run one op."""
-        operands = [self.values[v] for v in op.operands]
+        operands = [self.values.get(v) for v in op.operands]
         act = ACTIONS.get(type(op))
         if act is not None:
             found = yield from act(self, op, operands)
@@ -189,16 +209,19 @@ class Runner:
             found = yield from self.while_loop(op, operands)
         else:
             found = self.plain(op, operands)
-        for r, value in zip(op.results, found or (), strict=True):
-            self.values[r] = value
+        self.values.update(zip(op.results, found or (), strict=True))
+        return ()
 
-    def loop(self, op: For, operands: list[Any]) -> Iterator[Any]:
-        lower, upper, step, *carried = operands
-        for i in range(int(lower), int(upper), int(step)):
+    def loop(self, op: For, operands: list[Any]) -> Run:
+        """Run a counted loop."""
+        lower, upper, step = (int(v) for v in operands[:3])
+        carried = tuple(operands[3:])
+        for i in range(lower, upper, step):
             carried = yield from self.block(op.body, (np.int64(i), *carried))
-        return tuple(carried)
+        return carried
 
-    def while_loop(self, op: While, carried: Sequence[Any]) -> Iterator[Any]:
+    def while_loop(self, op: While, carried: Sequence[Any]) -> Run:
+        """Run a loop over tiles."""
         before, after = (region.block for region in op.regions)
         while True:
             assert isinstance(before.last, Condition)
@@ -222,15 +245,11 @@ class Runner:
 
     def without_data(self, op: Op, given: list[Any]) -> tuple[Any, ...]:
         """Compute scalars alone: tiles are None, and what is read from memory is 0."""
-        kinds = [r.type for r in op.results]
-        if any(v is None for v in given) or not all(isinstance(k, ScalarType) for k in kinds):
-            return tuple(
-                k.numpy.type(1 if k.bits == 1 else 0) if isinstance(k, ScalarType) else None
-                for k in kinds
-            )
-        evaluate = getattr(op, "evaluate", None)
-        if not kinds or evaluate is None:
-            return tuple(k.numpy.type(0) for k in kinds)  # type: ignore[union-attr]
+        evaluate: Any = getattr(op, "evaluate", None)
+        is_known = isinstance(op, DeclaredOp) and op.is_pure and evaluate is not None
+        is_scalar = all(isinstance(r.type, ScalarType) for r in op.results)
+        if not is_known or not is_scalar or any(v is None for v in given):
+            return tuple(_unknown(r.type) for r in op.results)
         with np.errstate(all="ignore"):
             found = evaluate(*given)
         return found if isinstance(found, tuple) else (found,)
@@ -256,11 +275,24 @@ class Runner:
         return self.turn % count, self.turn // count
 
 
+def _is_tile_work(op: Op) -> bool:
+    """Return whether an op gives tiles, from tiles or scalars, and does nothing else."""
+    is_pure = isinstance(op, DeclaredOp) and op.is_pure and Terminator not in op.traits
+    return is_pure and not any(isinstance(r.type, ScalarType) for r in op.results)
+
+
+def _unknown(kind: Type) -> Any:
+    """Return what stands for a value when there is no data: conditions hold, numbers are 0."""
+    if not isinstance(kind, ScalarType):
+        return None
+    return kind.numpy.type(1 if kind.bits == 1 else 0)
+
+
 def _after(barrier: Barrier, phases: int) -> Callable[[], bool]:
     return lambda: barrier.phases >= phases
 
 
-def draw(run: Runner, op: tile.Draw, operands: list[Any]) -> Iterator[Any]:
+def draw(run: Runner, op: tile.Draw, operands: list[Any]) -> Run:
     """Draw a tile once the next slot is empty."""
     counter, total = operands
     number, uses = run.slot()
@@ -274,7 +306,7 @@ def draw(run: Runner, op: tile.Draw, operands: list[Any]) -> Iterator[Any]:
     return (np.int64(counter.draw(int(total), group.workgroups)),)
 
 
-def publish(run: Runner, op: tile.Publish, operands: list[Any]) -> Iterator[Any]:
+def publish(run: Runner, op: tile.Publish, operands: list[Any]) -> Run:
     """Write the record."""
     number, _ = run.slot()
     group = run.group
@@ -316,7 +348,7 @@ def _start(run: Runner, place: Place, barrier: Barrier, boxes: Sequence[Any]) ->
         run.group.copies.append(lambda i=i, box=box: land(i, *box))  # type: ignore[misc]
 
 
-def tile_load(run: Runner, op: tile.TileLoad, operands: list[Any]) -> Iterator[Any]:
+def tile_load(run: Runner, op: tile.TileLoad, operands: list[Any]) -> Run:
     """Load a tile's operands, and go to the next slot."""
     number, _ = run.slot()
     _start(run, run.group.slots[number], run.group.full[number], _boxes(op, operands))
@@ -325,7 +357,7 @@ def tile_load(run: Runner, op: tile.TileLoad, operands: list[Any]) -> Iterator[A
     return ()
 
 
-def tile_record(run: Runner, op: tile.TileRecord, operands: list[Any]) -> Iterator[Any]:
+def tile_record(run: Runner, op: tile.TileRecord, operands: list[Any]) -> Run:
     """Read the next record."""
     del operands
     number, uses = run.slot()
@@ -344,7 +376,18 @@ def tile_record(run: Runner, op: tile.TileRecord, operands: list[Any]) -> Iterat
     return record
 
 
-def tile_operand(run: Runner, op: tile.TileOperand, operands: list[Any]) -> Iterator[Any]:
+def tile_peek(run: Runner, op: tile.TilePeek, operands: list[Any]) -> Run:
+    """Read the record of the next tile."""
+    del operands
+    number, uses = run.slot()
+    yield _after(run.group.known[number], uses + 1)
+    record = run.group.records[number]
+    if len(record) != len(op.results):
+        raise ProtocolError(f"a record of {len(record)} words is read as {len(op.results)}")
+    return record
+
+
+def tile_operand(run: Runner, op: tile.TileOperand, operands: list[Any]) -> Run:
     """Refer to an operand of the open slot."""
     del operands
     yield lambda: True
@@ -356,7 +399,7 @@ def tile_operand(run: Runner, op: tile.TileOperand, operands: list[Any]) -> Iter
     return (found,)
 
 
-def operand_store(run: Runner, op: tile.OperandStore, operands: list[Any]) -> Iterator[Any]:
+def operand_store(run: Runner, op: tile.OperandStore, operands: list[Any]) -> Run:
     """Write the warpgroup's rows over an operand."""
     value = run.settled(operands[0])
     yield lambda: True
@@ -370,7 +413,7 @@ def operand_store(run: Runner, op: tile.OperandStore, operands: list[Any]) -> It
     return (found,)
 
 
-def tile_release(run: Runner, op: tile.TileRelease, operands: list[Any]) -> Iterator[Any]:
+def tile_release(run: Runner, op: tile.TileRelease, operands: list[Any]) -> Run:
     """Give a slot back."""
     del operands
     if op.lag and len(run.open) < 2:
@@ -388,7 +431,7 @@ def tile_release(run: Runner, op: tile.TileRelease, operands: list[Any]) -> Iter
     return ()
 
 
-def ring_load(run: Runner, op: tile.RingLoad, operands: list[Any]) -> Iterator[Any]:
+def ring_load(run: Runner, op: tile.RingLoad, operands: list[Any]) -> Run:
     """Load an entry once it is empty."""
     number, uses = run.ring_slot()
     group = run.group
@@ -402,7 +445,7 @@ def ring_load(run: Runner, op: tile.RingLoad, operands: list[Any]) -> Iterator[A
     return ()
 
 
-def ring_wait(run: Runner, op: tile.RingWait, operands: list[Any]) -> Iterator[Any]:
+def ring_wait(run: Runner, op: tile.RingWait, operands: list[Any]) -> Run:
     """Wait for an entry."""
     del operands
     number, uses = run.ring_slot()
@@ -422,7 +465,7 @@ def ring_wait(run: Runner, op: tile.RingWait, operands: list[Any]) -> Iterator[A
     return (*tiles, (number, place.version))
 
 
-def ring_release(run: Runner, op: tile.RingRelease, operands: list[Any]) -> Iterator[Any]:
+def ring_release(run: Runner, op: tile.RingRelease, operands: list[Any]) -> Run:
     """Give an entry back."""
     del op
     number, version = operands[0]
@@ -441,7 +484,7 @@ def ring_release(run: Runner, op: tile.RingRelease, operands: list[Any]) -> Iter
     return ()
 
 
-def turn_wait(run: Runner, op: tile.TurnWait, operands: list[Any]) -> Iterator[Any]:
+def turn_wait(run: Runner, op: tile.TurnWait, operands: list[Any]) -> Run:
     """Wait for the turn."""
     del op, operands
     turns, me = run.group.turns, run.number
@@ -450,7 +493,7 @@ def turn_wait(run: Runner, op: tile.TurnWait, operands: list[Any]) -> Iterator[A
     return ()
 
 
-def turn_pass(run: Runner, op: tile.TurnPass, operands: list[Any]) -> Iterator[Any]:
+def turn_pass(run: Runner, op: tile.TurnPass, operands: list[Any]) -> Run:
     """Give the turn on."""
     del op, operands
     turns = run.group.turns
@@ -462,14 +505,14 @@ def turn_pass(run: Runner, op: tile.TurnPass, operands: list[Any]) -> Iterator[A
     return ()
 
 
-def load_fragment(run: Runner, op: tile.LoadFragment, operands: list[Any]) -> Iterator[Any]:
+def load_fragment(run: Runner, op: tile.LoadFragment, operands: list[Any]) -> Run:
     """Read a shared tile into registers."""
     del op
     yield lambda: True
     return (run.settled(operands[0]),)
 
 
-def dot_async(run: Runner, op: tile.DotAsync, operands: list[Any]) -> Iterator[Any]:
+def dot_async(run: Runner, op: tile.DotAsync, operands: list[Any]) -> Run:
     """Issue a product."""
     for operand in operands[:2]:
         if isinstance(operand, InFlight) and not operand.done:
@@ -480,7 +523,7 @@ def dot_async(run: Runner, op: tile.DotAsync, operands: list[Any]) -> Iterator[A
     return (flight,)
 
 
-def dot_wait(run: Runner, op: tile.DotWait, operands: list[Any]) -> Iterator[Any]:
+def dot_wait(run: Runner, op: tile.DotWait, operands: list[Any]) -> Run:
     """End the oldest products."""
     yield lambda: True
     while len(run.flights) > op.pending:
@@ -493,7 +536,7 @@ def dot_wait(run: Runner, op: tile.DotWait, operands: list[Any]) -> Iterator[Any
     return tuple(run.settled(v) for v in operands)
 
 
-def tile_store(run: Runner, op: tile.TileStore, operands: list[Any]) -> Iterator[Any]:
+def tile_store(run: Runner, op: tile.TileStore, operands: list[Any]) -> Run:
     """Store the warpgroup's rows, later."""
     value, where, *coords = operands
     value = run.settled(value)
@@ -515,7 +558,7 @@ def tile_store(run: Runner, op: tile.TileStore, operands: list[Any]) -> Iterator
     return ()
 
 
-def store_wait(run: Runner, op: tile.StoreWait, operands: list[Any]) -> Iterator[Any]:
+def store_wait(run: Runner, op: tile.StoreWait, operands: list[Any]) -> Run:
     """Wait for the warpgroup's stores."""
     del op, operands
     group, me = run.group, run.number
@@ -524,7 +567,7 @@ def store_wait(run: Runner, op: tile.StoreWait, operands: list[Any]) -> Iterator
     return ()
 
 
-def store_rows(run: Runner, op: StoreTile, operands: list[Any]) -> Iterator[Any]:
+def store_rows(run: Runner, op: StoreTile, operands: list[Any]) -> Run:
     """Store the warpgroup's rows of a tile from registers."""
     yield lambda: True
     value, target, *indices = (run.settled(v) for v in operands)
@@ -538,18 +581,19 @@ def store_rows(run: Runner, op: StoreTile, operands: list[Any]) -> Iterator[Any]
     return ()
 
 
-def nothing(run: Runner, op: Op, operands: list[Any]) -> Iterator[Any]:
+def nothing(run: Runner, op: Op, operands: list[Any]) -> Run:
     """Launches run one after the other here."""
     del run, op, operands
     yield lambda: True
     return ()
 
 
-ACTIONS: dict[type[Op], Callable[[Runner, Any, list[Any]], Iterator[Any]]] = {
+ACTIONS: dict[type[Op], Callable[[Runner, Any, list[Any]], Run]] = {
     tile.Draw: draw,
     tile.Publish: publish,
     tile.TileLoad: tile_load,
     tile.TileRecord: tile_record,
+    tile.TilePeek: tile_peek,
     tile.TileOperand: tile_operand,
     tile.OperandStore: operand_store,
     tile.TileRelease: tile_release,
@@ -614,9 +658,8 @@ class _Host(Frame):
     def op(self, op: Op, operands: list[Any]) -> tuple[Any, ...]:
         """Run one op of an entry."""
         if isinstance(op, tile.TensorMap):
-            source, *stops = operands
-            stops = tuple(int(s) for s in stops)
-            return (TensorMap(source, tuple(op.dims), op.split, stops),)
+            stops = tuple(int(s) for s in operands[1:])
+            return (TensorMap(operands[0], tuple(op.dims), op.split, stops),)
         if isinstance(op, tile.Counter):
             self.session.counters.append(Counter())
             return (self.session.counters[-1],)

@@ -10,7 +10,7 @@ other roles work out sums and extremes of them again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from kdsl.dialects.arith import (
@@ -29,17 +29,15 @@ from kdsl.dialects.arith import (
     index_constant,
 )
 from kdsl.dialects.func import Func, Return
-from kdsl.dialects.kdsl import Dot, Launch, LoadTile, ProgramId, Slice, StoreTile
+from kdsl.dialects.kdsl import Launch, LoadTile, ProgramId
 from kdsl.dialects.scf import Condition, For, If, While, Yield
 from kdsl.errors import InternalError
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Block, BlockArgument, Module, Op, Region, Value
-from kdsl.ir.define import Op as DeclaredOp
 from kdsl.ir.types import I32, ScalarType, TensorType
 from kdsl.passes.dce import sweep
 from kdsl.passes.manager import Pass
 from kdsl.passes.parallel import launches_by_kernel
-from kdsl.passes.software_pipeline import STAGE
 from kdsl.passes.speculation import is_speculatable
 from kdsl.target.target import Target
 from kdsl_ptx.dialect import tile
@@ -49,14 +47,14 @@ from kdsl_ptx.hopper.persistent import (
     add_arguments,
     as_word,
     finish_signature,
-    fits_word,
     from_word,
     program_ids,
     relaunch,
     streamed_loads,
     total_tiles,
 )
-from kdsl_ptx.hopper.plan import CHUNK, OPERAND, PLACE, STREAM, Plan, forget, planned
+from kdsl_ptx.hopper.plan import OPERAND, Plan, forget, planned
+from kdsl_ptx.hopper.roles import Consumer, Producer, Program, Role, is_pure
 from kdsl_ptx.hopper.streams import ROWS
 
 CHEAP = (Addi, Subi, Muli, Minsi, Maxsi, Cmpi, Select, IndexCast, Constant)
@@ -82,28 +80,6 @@ class WarpSpecialize(Pass):
         return changed
 
 
-@dataclass
-class _Role:
-    """A region being written.
-
-    ``outside`` inserts before the loop over tiles, ``inside`` into its body. ``stand_ins`` are
-    arguments of a block that exists nowhere: scalars of a tile that are still to be resolved.
-    """
-
-    name: str
-    block: Block
-    outside: Builder
-    inside: Builder
-    loop: While
-    mapping: dict[Value, Value] = field(default_factory=dict)
-    stand_ins: dict[Value, Value] = field(default_factory=dict)
-    words: dict[Value, None] = field(default_factory=dict)
-
-    def get(self, value: Value) -> Value:
-        """Return what stands for a value of the kernel."""
-        return self.mapping.get(value, value)
-
-
 class _Specializer:
     """Rewrites one kernel."""
 
@@ -123,8 +99,9 @@ class _Specializer:
     def run(self, launches: Sequence[Launch]) -> None:
         """Write the roles, and the launches."""
         producer, consumer = self._role("producer"), self._role("consumer")
-        _Producer(self, producer).body(self.old)
-        _Consumer(self, consumer).body(self.old)
+        program = Program(self.plan, self.maps, self.in_tile, self.scalars)
+        Producer(program, producer).body(self.old)
+        Consumer(program, consumer).body(self.old)
         words: dict[Value, None] = {}
         for role in (producer, consumer):
             role.inside.add(Yield, [])
@@ -140,14 +117,12 @@ class _Specializer:
 
     # -------------------------------------------------------------------------------- roles
 
-    def _role(self, name: str) -> _Role:
+    def _role(self, name: str) -> Role:
         block = Block()
         outside = Builder(block, loc=self.kernel.loc)
-        loop = outside.add(
-            While, [], types=[], regions=[Region([Block()]), Region([Block()])]
-        )
+        loop = outside.add(While, [], types=[], regions=[Region([Block()]), Region([Block()])])
         outside.add(tile.End)
-        role = _Role(
+        role = Role(
             name,
             block,
             Builder(block, loop, self.kernel.loc),
@@ -163,7 +138,7 @@ class _Specializer:
                     role.mapping[r] = stand_in
         return role
 
-    def _resolve(self, role: _Role) -> None:
+    def _resolve(self, role: Role) -> None:
         """Replace stand-ins that are used: by a word of the record, or by doing the sum again."""
         sweep_block(role.loop.regions[1].block)
         first = role.loop.regions[1].block.first
@@ -192,7 +167,7 @@ class _Specializer:
                 if found is not stand_in:
                     stand_in.replace_by(found)
 
-    def _read_record(self, role: _Role, ready: str, words: list[Value]) -> None:
+    def _read_record(self, role: Role, ready: str, words: list[Value]) -> None:
         """Read the record at the head of the role's loop, and hand its words to the body."""
         before, after = (region.block for region in role.loop.regions)
         b = Builder(before, loc=self.kernel.loc)
@@ -257,7 +232,7 @@ def _hoist_scalars(branch: Op) -> None:
             for op in list(block):
                 _hoist_scalars(op)
                 if (
-                    _is_pure(op)
+                    is_pure(op)
                     and not op.regions
                     and bool(op.results)
                     and is_speculatable(op)
@@ -286,7 +261,7 @@ def _tile_dependent(ops: Sequence[Op]) -> set[Value]:
     found: set[Value] = set()
     for op in ops:
         reads = (v for o in op.walk() for v in o.operands)
-        if isinstance(op, ProgramId) or any(v in found for v in reads) or not _is_pure(op):
+        if isinstance(op, ProgramId) or any(v in found for v in reads) or not is_pure(op):
             found.update(op.results)
     return found
 
@@ -301,10 +276,6 @@ def _scheduled_scalars(ops: Sequence[Op], in_tile: set[Value]) -> set[Value]:
     return found
 
 
-def _is_pure(op: Op) -> bool:
-    return isinstance(op, DeclaredOp) and op.is_pure
-
-
 def _control_values(ops: Sequence[Op]) -> set[Value]:
     """Return the values that loops and branches run by."""
     found: set[Value] = set()
@@ -315,295 +286,6 @@ def _control_values(ops: Sequence[Op]) -> set[Value]:
             elif isinstance(each, If):
                 found.add(each.condition)
     return found
-
-
-def entry_of(first: LoadTile) -> list[LoadTile]:
-    """Return the loads of a ring entry, given the first of them, in their order in the entry."""
-    stage, _, count = first.attributes[STREAM]  # type: ignore[misc]
-    found: dict[int, LoadTile] = {}
-    op: Op | None = first
-    while op is not None and len(found) < count:
-        if STREAM in op.attributes:
-            other, number, _ = op.attributes[STREAM]  # type: ignore[misc]
-            if other == stage:
-                assert isinstance(op, LoadTile)
-                found.setdefault(number, op)
-        op = op.next
-    if len(found) < count:
-        raise InternalError(first.loc, what="the loads of a ring entry are apart")
-    return [found[i] for i in range(count)]
-
-
-# ------------------------------------------------------------------------------------------ copying
-
-
-class _Copier:
-    """Copies a kernel's body into a role."""
-
-    def __init__(self, owner: _Specializer, role: _Role) -> None:
-        self.owner = owner
-        self.role = role
-        self.done: set[Op] = set()
-
-    def body(self, ops: Sequence[Op]) -> None:
-        """Copy the body: what no tile changes goes before the loop over tiles."""
-        for op in ops:
-            results = set(op.results)
-            if _is_pure(op) and not op.regions and not (results & self.owner.in_tile):
-                self.role.outside.insert(op.clone(self.role.mapping))
-            elif not results & self.owner.scalars:
-                self.op(self.role.inside, op)
-
-    def block(self, b: Builder, ops: Sequence[Op]) -> None:
-        """Copy the ops of a region, its terminator left out."""
-        for op in ops:
-            self.op(b, op)
-
-    def op(self, b: Builder, op: Op) -> None:
-        """Copy one op."""
-        raise NotImplementedError
-
-    def load(self, op: LoadTile, split_box: tuple[int, int]) -> tuple[BlockArgument, bool]:
-        """Return the map of a load, for boxes of a size."""
-        return self.owner.maps.of(op, split_box)
-
-    def loop(self, b: Builder, op: For, kept: list[int]) -> None:
-        """Copy a loop with some of its carried values."""
-        get = self.role.get
-        block = Block(
-            [op.lower.type, *(op.inits[i].type for i in kept)],
-            [a.name for a in (op.body.args[0], *(op.carried[i] for i in kept))],
-        )
-        made = b.add(
-            For,
-            get(op.lower),
-            get(op.upper),
-            get(op.step),
-            [get(op.inits[i]) for i in kept],
-            types=[op.results[i].type for i in kept],
-            regions=[Region([block])],
-        )
-        made.loc = op.loc
-        self.role.mapping[op.induction] = block.args[0]
-        for place, i in enumerate(kept):
-            self.role.mapping[op.carried[i]] = block.args[place + 1]
-        inner = Builder(block, loc=op.loc)
-        self.block(inner, list(op.body)[:-1])
-        inner.add(Yield, [get(op.yields.operands[i]) for i in kept])
-        for place, i in enumerate(kept):
-            self.role.mapping[op.results[i]] = made.results[place]
-
-    def branch(self, b: Builder, op: If, kept: list[int]) -> None:
-        """Copy a branch with some of its results."""
-        regions = [Region([Block()]) if region.blocks else Region() for region in op.regions]
-        made = b.add(
-            If,
-            self.role.get(op.condition),
-            types=[op.results[i].type for i in kept],
-            regions=regions,
-        )
-        made.loc = op.loc
-        for source, region in zip(op.regions, regions, strict=True):
-            if not source.blocks:
-                continue
-            inner = Builder(region.block, loc=op.loc)
-            self.block(inner, list(source.block)[:-1])
-            last = source.block.last
-            assert last is not None
-            inner.add(Yield, [self.role.get(last.operands[i]) for i in kept])
-        for place, i in enumerate(kept):
-            self.role.mapping[op.results[i]] = made.results[place]
-
-
-def _scalars(values: Sequence[Value]) -> list[int]:
-    return [i for i, v in enumerate(values) if isinstance(v.type, ScalarType)]
-
-
-class _Producer(_Copier):
-    """Loops and scalars, and copies into the ring."""
-
-    def op(self, b: Builder, op: Op) -> None:
-        if isinstance(op, LoadTile) and STREAM in op.attributes:
-            self.stream(b, op)
-        elif isinstance(op, For):
-            self.loop(b, op, _scalars(op.results))
-        elif isinstance(op, If):
-            self.branch(b, op, _scalars(op.results))
-        elif _is_pure(op) and not any(
-            isinstance(v.type, TensorType) for v in (*op.operands, *op.results)
-        ):
-            b.insert(op.clone(self.role.mapping))
-
-    def stream(self, b: Builder, op: LoadTile) -> None:
-        """Copy an entry's tiles when the last of its loads is there."""
-        self.done.add(op)
-        first = _first_of_entry(op)
-        entry = entry_of(first)
-        if not all(load in self.done for load in entry):
-            return
-        found = [self.load(load, load.y.type.shape) for load in entry]
-        coords = [
-            coordinates(b, load, split, self.role.get)
-            for load, (_, split) in zip(entry, found, strict=True)
-        ]
-        b.add(
-            tile.RingLoad,
-            [m for m, _ in found],
-            [c for each in coords for c in each],
-            ranks=tuple(len(each) for each in coords),
-            shapes=tuple(n for load in entry for n in load.y.type.shape),
-            slabs=tuple(load.y.type.shape[0] for load in entry),
-            split=tuple(int(split) for _, split in found),
-        )
-
-
-def _first_of_entry(op: LoadTile) -> LoadTile:
-    """Return the first load, in program order, of the ring entry that a load belongs to."""
-    stage, _, count = op.attributes[STREAM]  # type: ignore[misc]
-    assert op.parent is not None
-    same = [
-        each
-        for each in op.parent
-        if STREAM in each.attributes and each.attributes[STREAM][0] == stage  # type: ignore[index]
-    ]
-    at = same.index(op) // count * count
-    first = same[at]
-    assert isinstance(first, LoadTile)
-    return first
-
-
-class _Consumer(_Copier):
-    """All work on tiles; loads that others do are waited for."""
-
-    def op(self, b: Builder, op: Op) -> None:
-        if isinstance(op, LoadTile) and STREAM in op.attributes:
-            self.stream(b, op)
-        elif isinstance(op, LoadTile) and OPERAND in op.attributes:
-            self.operand(b, op)
-        elif isinstance(op, StoreTile) and PLACE in op.attributes:
-            self.store(b, op)
-        elif isinstance(op, For):
-            self.loop(b, op, list(range(len(op.results))))
-        elif isinstance(op, If):
-            self.branch(b, op, list(range(len(op.results))))
-        else:
-            copy = b.insert(op.clone(self.role.mapping))
-            copy.attributes.pop(STAGE, None)
-
-    def body(self, ops: Sequence[Op]) -> None:
-        """Copy the body, and give tile slots back where their time has come."""
-        if not self.owner.plan.operands:
-            self.role.inside.add(tile.TileRelease, lag=0)
-        super().body(ops)
-        if self.owner.plan.operands:
-            if self.owner.plan.a_operand == "shared":
-                self.write_back()
-            self.release()
-
-    def stream(self, b: Builder, op: LoadTile) -> None:
-        """Wait for an entry at the first of its loads."""
-        if op in self.done:
-            return
-        entry = entry_of(op)
-        self.done.update(entry)
-        wait = b.add(tile.RingWait, types=[*(load.y.type for load in entry), I32])
-        for load, result in zip(entry, wait.tiles, strict=True):
-            self.role.mapping[load.y] = result
-
-    def operand(self, b: Builder, op: LoadTile) -> None:
-        """Take an operand from the tile slot, into registers when it is worked on there."""
-        number = op.attributes[OPERAND]
-        found: Value = b.create(tile.TileOperand, types=[op.y.type], index=number)
-        if self.owner.plan.a_operand == "registers" or _is_worked_on(op):
-            found = b.create(tile.LoadFragment, found)
-        self.role.mapping[op.y] = found
-
-    def store(self, b: Builder, op: StoreTile) -> None:
-        """Store a tile through shared memory, a chunk of columns after the other."""
-        get = self.role.get
-        chunk, place = op.attributes[CHUNK], op.attributes[PLACE]
-        assert isinstance(chunk, int)
-        value = get(op.value)
-        rows, columns = value.type.shape  # type: ignore[attr-defined]
-        where, split = self.owner.maps.of(op, (ROWS, chunk))
-        coords = coordinates(b, op, split, get)
-        axis = 2 if split else 0
-        for start in range(0, columns, chunk):
-            part = value
-            if chunk < columns:
-                size = min(chunk, columns - start)
-                part = b.create(
-                    Slice, value, offsets=(0, start), sizes=(rows, size), steps=(1, 1)
-                )
-            at = list(coords)
-            if start:
-                step = start // tile.PANEL if split else start
-                at[axis] = b.create(Addi, coords[axis], index_constant(b, step))
-            if place == -1:
-                b.add(tile.StoreWait)
-            b.add(tile.TileStore, part, where, at, place=place, split=split)
-
-    def write_back(self) -> None:
-        """Write operands that were worked on back to their room, for products to read."""
-        inside = self.role.inside.block
-        for op in list(inside):
-            for value in op.results:
-                if _is_left_side(value) and not tile.is_shared(value):
-                    index = _same_operand(self.owner.plan.operands, value)
-                    if index is None:
-                        continue
-                    b = Builder.after(op)
-                    made = b.add(tile.OperandStore, value, index=index)
-                    for user in list(value.users):
-                        if isinstance(user, Dot) and user.a is value:
-                            user.set_operand(0, made.y)
-
-    def release(self) -> None:
-        """Give the tile slot back: one tile later when the output leaves from it and there are two.
-
-        The wait for the last tile's output then stands behind the first product, not before it.
-        """
-        plan, inside = self.owner.plan, self.role.inside
-        stores = any(isinstance(op, tile.TileStore) and op.place >= 0 for op in inside.block)
-        if plan.slots == 1 or not stores:
-            inside.add(tile.TileRelease, lag=0)
-            return
-        block: Block = inside.block
-        while True:
-            branch = next((op for op in block if isinstance(op, For | If)), None)
-            anchor = branch
-            if isinstance(branch, If) and _waits(branch):
-                other = branch.regions[1].block
-                Builder(other, other.first, branch.loc).add(tile.TileRelease, lag=1)
-                block = branch.regions[0].block
-                continue
-            if anchor is None:
-                anchor = block.last if block is not inside.block else block.first
-            Builder(block, anchor, inside.loc).add(tile.TileRelease, lag=1)
-            return
-
-
-def _waits(branch: If) -> bool:
-    has_both = all(region.blocks for region in branch.regions)
-    return has_both and any(isinstance(op, tile.RingWait) for op in branch.regions[0].block)
-
-
-def _is_left_side(value: Value) -> bool:
-    """Return whether products take a value as their left side."""
-    return any(isinstance(user, Dot) and user.a is value for user in value.users)
-
-
-def _same_operand(operands: Sequence[int], value: Value) -> int | None:
-    """Return the operand of a tile slot that has a value's shape."""
-    for i in range(0, len(operands), 2):
-        if tuple(operands[i : i + 2]) == value.type.shape:  # type: ignore[attr-defined]
-            return i // 2
-    return None
-
-
-def _is_worked_on(op: LoadTile) -> bool:
-    """Return whether an operand goes through other ops before a product takes it."""
-    return any(not isinstance(user, Dot) for user in op.y.users)
 
 
 # ---------------------------------------------------------------------------------------- scheduler
@@ -617,12 +299,15 @@ def _scheduler(owner: _Specializer, grid: GridArguments, words: list[Value]) -> 
     total = total_tiles(outside, grid)
     mapping: dict[Value, Value] = {}
     for op in owner.old:
-        if _is_pure(op) and not op.regions and not set(op.results) & owner.in_tile:
+        if is_pure(op) and not op.regions and not set(op.results) & owner.in_tile:
             outside.insert(op.clone(mapping))
     loop = outside.add(While, [], types=[], regions=[Region([Block()]), Region([Block()])])
     before = Builder(loop.regions[0].block, loc=owner.kernel.loc)
     number = before.create(tile.Draw, grid.counter, total, persistent=plan.persistent)
-    ids = program_ids(before, number, grid, plan)
+    one = index_constant(before, 1)
+    # A dead record has the words of the last tile: what is fetched by them is there.
+    known = before.create(Minsi, number, before.create(Subi, total, one))
+    ids = program_ids(before, known, grid, plan)
     for op in owner.old:
         if isinstance(op, ProgramId):
             mapping[op.y] = ids[op.axis]
@@ -649,8 +334,10 @@ def _scheduler(owner: _Specializer, grid: GridArguments, words: list[Value]) -> 
 def _is_scalar_work(op: Op) -> bool:
     """Return whether the scheduler can do an op: scalars from scalars (a load of one included)."""
     values = (*op.operands, *op.results)
-    return not op.regions and bool(op.results) and not any(
-        isinstance(v.type, TensorType) for v in values
+    return (
+        not op.regions
+        and bool(op.results)
+        and not any(isinstance(v.type, TensorType) for v in values)
     )
 
 
@@ -665,9 +352,7 @@ def _operand_offsets(
     return list(found)
 
 
-def _load_operands(
-    b: Builder, loads: list[Op], maps: Maps, mapping: dict[Value, Value]
-) -> None:
+def _load_operands(b: Builder, loads: list[Op], maps: Maps, mapping: dict[Value, Value]) -> None:
     """Copy a tile's operands, in slabs of 64 rows: each warpgroup reads its own."""
     found = []
     for load in loads:
@@ -685,8 +370,3 @@ def _load_operands(
         slabs=tuple(ROWS for _ in found),
         split=tuple(int(split) for _, split, *_ in found),
     )
-
-
-def words_fit(values: Sequence[Value]) -> bool:
-    """Return whether scalars fit a record."""
-    return all(fits_word(v) for v in values)

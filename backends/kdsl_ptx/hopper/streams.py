@@ -79,7 +79,9 @@ def streams_of(kernel: Func) -> Streams:
     for op in loop.body:
         if isinstance(op, DeclaredOp) and not op.is_pure and op not in known and op.next:
             raise UnfitError(f"its loop holds {op.name} that feeds no product")
-    found.stores = [s for s in kernel.body if isinstance(s, StoreTile) and _is_bulk_store(s, kernel)]
+    found.stores = [
+        s for s in kernel.body if isinstance(s, StoreTile) and _is_bulk_store(s, kernel)
+    ]
     return found
 
 
@@ -160,7 +162,7 @@ def _take_left(dot: Dot, loop: For, streams: list[LoadTile], found: Streams) -> 
 
 
 def _sources(value: Value) -> list[LoadTile]:
-    """Return the 16-bit loads of two axes, with the rows of ``value``, that it is worked out from."""
+    """Return the 16-bit loads, of the shape of ``value``, that it is worked out from."""
     assert isinstance(value.type, TensorType)
     found: list[LoadTile] = []
     seen: set[Op] = set()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from math import prod
 
 from kdsl.dialects.gpu import LANES
-from kdsl.dialects.kdsl import Dot
-from kdsl.errors import TileShapeError
+from kdsl.dialects.kdsl import Dot, WorkgroupAlloc
+from kdsl.errors import OutOfRegistersError, TileShapeError
 from kdsl.ir.core import Block, Module, Op
 from kdsl.ir.types import TensorType, element_type
 from kdsl.passes.distribute.lane import Lane
@@ -88,6 +88,7 @@ def distribute(function: Op, target: Target, table: Table) -> None:
         op.drop_uses()
     function.regions[0].blocks.remove(old)
     function.attributes[LANES] = low.lane.count
+    check_room(function, target)
     explain(function, f"{low.lane.count} lanes: {warps} subgroups of {low.lane.subgroup}")
     for line in lines:
         explain(function, line)
@@ -105,6 +106,26 @@ def check(function: Op) -> None:
                     why="has a size that is not a positive constant",
                     advice="make the size a Const parameter",
                 )
+
+
+def check_room(function: Op, target: Target) -> None:
+    """Raise OutOfRegistersError when the workgroup's memory is too small."""
+    needed = 0
+    for op in function.walk():
+        if isinstance(op, WorkgroupAlloc):
+            kind = op.y.type
+            needed += kind.size * max(8, kind.element.bits) // 8
+    available = target.features.shared_bytes
+    if needed > available:
+        raise OutOfRegistersError(
+            function.loc,
+            what=f"the kernel {function.attributes['sym_name']}",
+            needed=f"{needed} bytes",
+            kind="workgroup memory",
+            target=target,
+            available=f"{available} bytes",
+            advice="use smaller tiles, or fewer stages",
+        )
 
 
 def warps_of(function: Op, features: Features) -> int:

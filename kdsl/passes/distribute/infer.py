@@ -234,7 +234,12 @@ class _Solver:
                             self.give(target, found)
 
     def seeds(self, ops: list[Op]) -> Iterator[tuple[Value, Layout]]:
-        """Yield layouts for what is left: the largest tiles that touch memory first."""
+        """Yield layouts for what is left: parts of tiles, then the largest that touch memory.
+
+        A whole whose parts lie in the same lanes costs nothing to cut and to join; it is then read
+        in as many runs as it has parts.
+        """
+        yield from self._parts(ops)
         touched: dict[Value, tuple[int, int, int | None]] = {}
         for op in ops:
             if isinstance(op, LoadTile | StoreTile | Gather | Scatter):
@@ -253,6 +258,19 @@ class _Solver:
         for value in rest:
             if value not in self.lazy and self.root(value) not in self._layouts:
                 yield value, self._blocked(value, element_type(value.type).bits, None)
+
+    def _parts(self, ops: list[Op]) -> Iterator[tuple[Value, Layout]]:
+        bits = [
+            element_type((op.results or op.operands)[0].type).bits
+            for op in ops
+            if isinstance(op, LoadTile | StoreTile)
+        ]
+        for op in ops:
+            if isinstance(op, Slice | Concat):
+                parts = [op.y] if isinstance(op, Slice) else list(op.parts)
+                for part in parts:
+                    if part not in self.lazy and self.root(part) not in self._layouts:
+                        yield part, self._blocked(part, min(bits, default=32), None)
 
     def _blocked(self, value: Value, bits: int, axis: int | None) -> Layout:
         kind = value.type

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import gcd
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,20 +98,39 @@ def into_scratch(
     strides: Sequence[int],
     base: int,
     start: Value | None = None,
+    *,
+    window: tuple[int, int, int] | None = None,
 ) -> None:
-    """Write a fragment; of lanes with the same elements one does. ``start`` is added to places."""
+    """Write a fragment; of lanes with the same elements one does. ``start`` is added to places.
+
+    ``window``: an axis, the first index along it that is written, and how many.
+    """
     lane = low.lane
     stored = as_stored(low, fragment)
     element = element_type(stored.type)
-    width, parts = pieces(layout, strides, base, widest_access(element))
+    widest = widest_access(element)
+    if window is not None and strides[window[0]] == 1:
+        widest = gcd(widest, *window[1:])
+    width, parts = pieces(layout, strides, base, widest)
     at = _start(lane, layout, strides, start)
+    along = layout.coordinates("reg")
+
+    def write_piece(offset: int, registers: list[int]) -> None:
+        low.builder.add(
+            Store,
+            lane.pick(stored, registers),
+            buffer,
+            [place(lane, at, offset)],
+            alignment=width * max(8, element.bits) // 8,
+        )
 
     def write() -> list[Value]:
         for offset, registers in parts:
-            low.builder.add(
-                Store, lane.pick(stored, registers), buffer, [place(lane, at, offset)],
-                alignment=width * max(8, element.bits) // 8,
-            )  # fmt: skip
+            if window is None:
+                write_piece(offset, registers)
+            else:
+                here = int(along[registers[0], window[0]])
+                _in_window(low, layout, window, here, lambda: write_piece(offset, registers))  # noqa: B023
         return []
 
     owner = lane.owner(layout)
@@ -118,6 +138,32 @@ def into_scratch(
         write()
     else:
         low.choose(owner, [], write)
+
+
+def _in_window(
+    low: Lowering,
+    layout: Layout,
+    window: tuple[int, int, int],
+    here: int,
+    write: Callable[[], None],
+) -> None:
+    """Write where the lane's index along an axis, ``here`` beyond its own part, is wanted."""
+    axis, first, count = window
+    lane, b = low.lane, low.builder
+    own = lane.coordinate(layout, axis)
+    if own is None:
+        if first <= here < first + count:
+            write()
+        return
+    # One comparison does for both ends when negative numbers count as large ones.
+    moved = b.create(Addi, own, lane.i32(here - first))
+    inside = b.create(Cmpi, moved, lane.i32(count), predicate=CMPI["ult"])
+
+    def written() -> list[Value]:
+        write()
+        return []
+
+    low.choose(inside, [], written)
 
 
 def from_scratch(

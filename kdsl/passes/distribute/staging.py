@@ -92,9 +92,7 @@ def stages_of(
     room = features.shared_bytes * 3 // 4
     wanted = {op: _stage(op, features, warps) for op in loads}
     if features.async_copy:
-        ahead: dict[Op, Stage] = {
-            op: replace(s, slots=turns_ahead(op)) for op, s in wanted.items()
-        }
+        ahead: dict[Op, Stage] = {op: replace(s, slots=turns_ahead(op)) for op, s in wanted.items()}
         if sum(stage.bytes for stage in ahead.values()) <= room:
             return ahead
     found: dict[Op, Stage] = {}
@@ -192,9 +190,8 @@ def _copy(low: Lowering, window: Window, stage: Stage, buffer: Value, start: Val
         b.add(
             CopyAsync,
             window.buffer,
-            window.indices(piece),
             buffer,
-            [place(lane, base, offset)],
             lane.constant(True, I1) if valid is None else valid,
+            [*window.indices(piece), place(lane, base, offset)],
             bytes=window.width * window.bytes,
         )

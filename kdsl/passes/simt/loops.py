@@ -1,7 +1,8 @@
 """Loops whose turns the lanes of a workgroup share.
 
-    for i in lower..upper          =>   for i in lower + lane * w .. whole by lanes * w: w turns
-                                        for i in whole + lane .. upper by lanes: one turn
+    for i in lower..upper    =>   for i in lower + lane * w .. some by 2 * lanes * w: w turns, twice
+                                  for i in some + lane * w .. whole by lanes * w: w turns
+                                  for i in whole + lane .. upper by lanes: one turn
 
 ``whole`` is where the last w turns end, or ``lower`` when an access of w elements would not be
 aligned: addresses are known at run time only.
@@ -28,16 +29,19 @@ from kdsl.dialects.arith import (
     index_constant,
 )
 from kdsl.dialects.kdsl import Address
-from kdsl.dialects.memref import Store
+from kdsl.dialects.memref import Load, Store
 from kdsl.dialects.scf import PARALLEL, TAIL, UNROLL, VECTORIZE, For, If, Yield, for_loop
 from kdsl.dialects.vector import Gather, Reduction, Scatter, reduction_kind
+from kdsl.dialects.vector import Store as VectorStore
 from kdsl.errors import CannotVectorizeError
 from kdsl.ir.attributes import Opaque
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Block, Op, Region, Value
 from kdsl.ir.types import INDEX, ScalarType, element_type, vector
+from kdsl.passes.aliasing import may_alias
 from kdsl.passes.counters import as_counter, as_index
 from kdsl.passes.explain import explain, place
+from kdsl.passes.simt import rules
 from kdsl.passes.simt.combine import Team
 from kdsl.passes.simt.width import Wide, buffer_of, choose_width
 from kdsl.passes.vectorize.loops import Accumulator, accumulators_of, neutral_number
@@ -89,6 +93,17 @@ def _check_stores(loop: For, varying: set[Value]) -> None:
             raise NotWidenable(op, "every turn writes the same element")
 
 
+def _stores_may_wait(loop: For) -> bool:
+    """Return whether no turn reads what it may have written before."""
+    written: list[Value] = []
+    for op in loop.body:
+        if isinstance(op, Store):
+            written.append(op.target)
+        elif isinstance(op, Load) and any(may_alias(op.source, v) for v in written):
+            return False
+    return True
+
+
 class _Writer:
     """The parts of one shared loop."""
 
@@ -105,11 +120,15 @@ class _Writer:
         lower, upper = as_index(self.b, self.loop.lower), as_index(self.b, self.loop.upper)
         partial = self._neutral()
         start = lower
-        main = self._wide_body() if self.wide.width > 1 else None
+        main = self._wide_body(1) if self.wide.width > 1 else None
         if main is None:
             self.wide = Wide(1, {}, self.wide.varying)
         else:
-            start, partial = self._main(main, lower, upper)
+            whole = self._whole(lower, upper)
+            if self._may_go_abreast():
+                start = self._abreast(lower, whole)
+            partial = self._main(main, start, whole)
+            start = whole
         partial = self._rest(start, upper, partial)
         outs = []
         for number, (accumulator, value) in enumerate(zip(self.accumulators, partial, strict=True)):
@@ -117,6 +136,16 @@ class _Writer:
             total = self.team.combined(value, number, partial_of(_combine, accumulator))
             outs.append(_combine(accumulator, self.b, init, total))
         return outs
+
+    def _may_go_abreast(self) -> bool:
+        """Return whether several vectors at once are worth their registers."""
+        loop = self.loop
+        return (
+            rules.ABREAST > 1
+            and not self.accumulators
+            and len(loop.body) <= rules.MOST_OPS_ABREAST
+            and _stores_may_wait(loop)
+        )
 
     def _neutral(self) -> list[Value]:
         found = []
@@ -128,20 +157,31 @@ class _Writer:
 
     # ------------------------------------------------------------------------------ wide turns
 
-    def _wide_body(self) -> Block | None:
-        """Return the body of ``width`` turns at a time, or None when it has no such form."""
+    def _wide_body(self, abreast: int) -> Block | None:
+        """Return the body of ``width`` turns at a time, or None when it has no such form.
+
+        It does ``abreast`` times that, as far apart as the lanes reach: all loads stand first.
+        """
         loop, width = self.loop, self.wide.width
+        reach = self.lane.count * width
         kinds = [vector(width, element_type(r.type)) for r in loop.results]
         block = Block([INDEX, *kinds])
         b = Builder(block, None, loop.loc)
         for access, align in self.wide.aligned.items():
             access.attributes[ALIGNMENT] = align
         try:
-            widener = Widener(b, loop, self.wide.varying, width, None)
-            widener.index(loop.induction, as_counter(b, block.args[0], loop.induction.type))
-            for inside, argument in zip(loop.carried, block.args[1:], strict=True):
-                widener.known[inside] = argument
-            widener.ops(loop.body)
+            for number in range(abreast):
+                widener = Widener(b, loop, self.wide.varying, width, None)
+                first: Value = block.args[0]
+                if number:
+                    first = b.create(Addi, first, index_constant(b, number * reach))
+                widener.index(loop.induction, as_counter(b, first, loop.induction.type))
+                for inside, argument in zip(loop.carried, block.args[1:], strict=True):
+                    widener.known[inside] = argument
+                widener.ops(loop.body)
+            for store in [op for op in block if isinstance(op, VectorStore)] * (abreast > 1):
+                block.remove(store)
+                block.append(store)
             b.create(Yield, [widener.wide(v) for v in loop.yields.operands])
         except NotWidenable:
             _drop(block)
@@ -154,17 +194,47 @@ class _Writer:
             return None
         return block
 
-    def _main(self, body: Block, lower: Value, upper: Value) -> tuple[Value, list[Value]]:
-        """Write the loop over whole widths; return where it ends and the lanes' partial results."""
-        b, width, lanes = self.b, self.wide.width, self.lane.count
-        span = b.create(Subi, upper, lower)
-        size = index_constant(b, width)
-        whole_span = b.create(Muli, b.create(Divsi, span, size), size)
-        whole: Value = b.create(Addi, lower, whole_span)
+    def _whole(self, lower: Value, upper: Value) -> Value:
+        """Return where whole widths end: at the start when an access is not aligned."""
+        whole = self._last_multiple(lower, upper, self.wide.width)
         aligned = self._is_aligned()
-        if aligned is not None:
-            whole = b.create(Select, aligned, whole, lower)
-        first = b.create(Addi, lower, b.create(Muli, self.lane.thread, size))
+        if aligned is None:
+            return whole
+        chosen: Value = self.b.create(Select, aligned, whole, lower)
+        return chosen
+
+    def _last_multiple(self, lower: Value, upper: Value, size: int) -> Value:
+        """Return where the last whole run of ``size`` turns from ``lower`` on ends."""
+        b = self.b
+        count = index_constant(b, size)
+        span = b.create(Subi, upper, lower)
+        whole_span = b.create(Muli, b.create(Divsi, span, count), count)
+        found: Value = b.create(Addi, lower, whole_span)
+        return found
+
+    def _first_of_lane(self, lower: Value) -> Value:
+        size = index_constant(self.b, self.wide.width)
+        found: Value = self.b.create(Addi, lower, self.b.create(Muli, self.lane.thread, size))
+        return found
+
+    def _abreast(self, lower: Value, whole: Value) -> Value:
+        """Write the loop that has several vectors of each buffer on their way; return its end."""
+        b = self.b
+        reach = rules.ABREAST * self.lane.count * self.wide.width
+        body = self._wide_body(rules.ABREAST)
+        assert body is not None
+        end = self._last_multiple(lower, whole, reach)
+        first = self._first_of_lane(lower)
+        made = b.add(
+            For, first, end, index_constant(b, reach), [], types=[], regions=[Region([body])]
+        )
+        made.attributes.update(self.loop.attributes)
+        return end
+
+    def _main(self, body: Block, lower: Value, whole: Value) -> list[Value]:
+        """Write the loop over whole widths; return the lanes' partial results."""
+        b, width, lanes = self.b, self.wide.width, self.lane.count
+        first = self._first_of_lane(lower)
         inits = [
             constant(
                 b, neutral_number(a, element_type(r.type)), vector(width, element_type(r.type))
@@ -176,11 +246,10 @@ class _Writer:
             types=[v.type for v in inits], regions=[Region([body])],
         )  # fmt: skip
         main.attributes.update(self.loop.attributes)
-        outs = [
+        return [
             self._lanes_combined(a, out)
             for a, out in zip(self.accumulators, main.results, strict=True)
         ]
-        return whole, outs
 
     def _is_aligned(self) -> Value | None:
         """Return whether the accesses that have to be aligned are, in the first turn and so on."""

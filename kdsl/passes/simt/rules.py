@@ -14,6 +14,10 @@ WIDEST_BYTES = 32
 LEAST_LANES, USUAL_LANES, MOST_LANES = 128, 256, 1024
 LONE_LANES = 64
 """The lanes of a workgroup whose subgroups are single lanes: they meet in memory only."""
+ABREAST = 2
+"""So many vectors of each buffer does a lane have on their way at once."""
+MOST_OPS_ABREAST = 64
+"""Longer bodies keep a lane busy anyway."""
 SWEEPS = 4
 """How many times the lanes of a program go over its share of a loop that the grid shares."""
 

@@ -62,6 +62,13 @@ def _nothing(group: Workgroup, op: Any, *operands: Any) -> tuple[Any, ...]:
 
 
 def _workgroup_alloc(group: Workgroup, op: Any) -> tuple[Any, ...]:
+    """Return the op's memory: the same one however often the op runs."""
+    if op not in group.state:
+        group.state[op] = _allocated(group, op)
+    return (group.state[op],)
+
+
+def _allocated(group: Workgroup, op: Any) -> LaneBuffer:
     kind, align = op.y.type, op.align
     item = kind.element.numpy.itemsize
     strides = kind.element_strides
@@ -71,7 +78,7 @@ def _workgroup_alloc(group: Workgroup, op: Any) -> tuple[Any, ...]:
     flat = raw[skip : skip + span * item].view(kind.element.numpy)
     flat[...] = poisoned((1,), kind.element)
     array = np.lib.stride_tricks.as_strided(flat, kind.shape, [s * item for s in strides])
-    return (group.memory.workgroup(array, op.y.name or "workgroup memory"),)
+    return group.memory.workgroup(array, op.y.name or "workgroup memory")
 
 
 def _alloca(group: Workgroup, op: Any, *sizes: Lanes) -> tuple[Any, ...]:

@@ -30,13 +30,15 @@ class Machine:
     ``rules`` run ops of kernels, by their names, called with the workgroup, the op and its
     operands' lanes; ``host`` run ops of entries, called with the frame, the op and its operands.
     ``apart``: runs of so many lanes go their own ways, and so do the sides of branches, until they
-    wait for each other; 0: all lanes go in step. ``seed`` chooses the order.
+    wait for each other; 0: all lanes go in step. ``seed`` chooses the order. ``engines`` beside the
+    lanes touch memory too: in accesses, engine e counts as lane ``lanes + e * subgroup``.
     """
 
     rules: Mapping[str, Rule] = field(default_factory=dict)
     host: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     apart: int = 0
     seed: int = 0
+    engines: int = 0
 
 
 def run(
@@ -119,7 +121,9 @@ class LaneFrame(Frame):
         is_first = self.program_ids == FIRST
         found = self.memories.get(lanes)
         if found is None or is_first:
-            found = self.memories[lanes] = Memory(lanes, self.features.subgroup)
+            subgroup = self.features.subgroup
+            actors = lanes + self.machine.engines * subgroup
+            found = self.memories[lanes] = Memory(actors, subgroup)
         found.start_program(is_first=is_first)
         return found
 

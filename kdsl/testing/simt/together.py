@@ -91,11 +91,10 @@ def _matrix(op: Any, layout: Any, shape: tuple[int, int], lanes: np.ndarray) -> 
 
 
 def _copy_async(group: Workgroup, op: Any, *operands: Any) -> tuple[Any, ...]:
-    ranks = len(op.source_indices), len(op.target_indices)
-    source, target = operands[0], operands[1 + ranks[0]]
-    source_at = operands[1 : 1 + ranks[0]]
-    target_at = operands[2 + ranks[0] : -1]
-    valid = group.spread(operands[-1])
+    source, target, valid, *indices = operands
+    rank = op.source.type.rank
+    source_at, target_at = tuple(indices[:rank]), tuple(indices[rank:])
+    valid = group.spread(valid)
     count = op.count
     whole = np.repeat(group.mask[:, None], count, axis=1)
     read = np.repeat((group.mask & valid)[:, None], count, axis=1)

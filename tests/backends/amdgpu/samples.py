@@ -114,8 +114,7 @@ def shuffles(distances, mode="xor", width=32):
     for i, d in enumerate(distances):
         lines += [
             f'    %d{i} = "arith.constant"() {{value = {d} : i32}} : () -> i32',
-            f'    %y{i}, %v{i} = "gpu.shuffle"(%x, %d{i}, %width) '
-            f"{{mode = #gpu<shuffle_mode {mode}>}} : (f32, i32, i32) -> (f32, i1)",
+            f'    %y{i}, %v{i} = "gpu.shuffle"(%x, %d{i}, %width) {{mode = #gpu<shuffle_mode {mode}>}} : (f32, i32, i32) -> (f32, i1)',
             f'    %o{i} = "arith.constant"() {{value = {64 * i} : index}} : () -> index',
             f'    %p{i} = "arith.addi"(%o{i}, %t) : (index, index) -> index',
             f'    "memref.store"(%y{i}, %o, %p{i}) : (f32, {TENSOR}, index) -> ()',

@@ -67,7 +67,9 @@ def test_lld_links_the_same_code_descriptors_and_notes(sample, target):
     if program is None:
         pytest.skip("no lld here")
     code = built(sample, target)
-    ours, theirs = (elf.read_elf(d) for d in (link(code.relocatable), link_with(program, code.relocatable)))
+    ours, theirs = (
+        elf.read_elf(d) for d in (link(code.relocatable), link_with(program, code.relocatable))
+    )
     for name in (".text", ".note", ".rodata"):
         found = [next(s.data for s in side.sections if s.name == name) for side in (ours, theirs)]
         if name == ".rodata":
@@ -78,7 +80,9 @@ def test_lld_links_the_same_code_descriptors_and_notes(sample, target):
 
 @pytest.mark.judge
 def test_readelf_and_objdump_read_what_we_link(tmp_path):
-    tool = next((p for n in ("llvm-readelf", "llvm-readelf-22", "readelf") if (p := which(n))), None)
+    tool = next(
+        (p for n in ("llvm-readelf", "llvm-readelf-22", "readelf") if (p := which(n))), None
+    )
     if tool is None:
         pytest.skip("no readelf here")
     path = tmp_path / "k.hsaco"
@@ -135,7 +139,7 @@ def test_an_undefined_symbol_needs_a_real_linker():
       store i32 %x, ptr addrspace(1) %o
       ret void
     }"""
-    with pytest.raises(CodeObjectError, match="not defined|real linker"):
+    with pytest.raises(CodeObjectError, match=r"not defined|real linker"):
         generate(text, GFX942)
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 import kdsl.dialects.all  # noqa: F401 - declares the ops
-from kdsl.errors import CannotLowerError, InternalError, NoChipError, UnknownChipError
+from kdsl.errors import (
+    CannotLowerError,
+    InternalError,
+    NoChipError,
+    OutOfRegistersError,
+    UnknownChipError,
+)
 from kdsl.ir.parser import parse
 from kdsl.ir.verify import verify
 from kdsl_amdgpu.assemble import host_of
@@ -80,7 +86,9 @@ def exchange(where):
         "read, write": [read, meet, write],
         "write, read": [read, write, meet, read.replace("%x", "%y")],
     }[where]
-    return samples.module("swap", {"a": samples.TENSOR}, 64, "\n".join([f"%t = {samples.ID}", *lines]))
+    return samples.module(
+        "swap", {"a": samples.TENSOR}, 64, "\n".join([f"%t = {samples.ID}", *lines])
+    )
 
 
 @pytest.mark.parametrize(("where", "ordered"), [("read, write", 0), ("write, read", 1)])
@@ -141,7 +149,7 @@ def test_far_lanes_are_read_by_what_the_machine_has(target, distance, word):
 
 def test_a_kernel_without_a_number_of_lanes_is_a_mistake_of_passes():
     text = samples.add().replace("kdsl.lanes = 256 : i64, ", "")
-    with pytest.raises(InternalError, match="kdsl.lanes"):
+    with pytest.raises(InternalError, match=r"kdsl\.lanes"):
         emit(parse(text), GFX942)
 
 
@@ -175,3 +183,10 @@ def test_without_a_driver_there_is_no_chip_to_compile_for(monkeypatch):
     hip.driver.cache_clear()
     with pytest.raises(NoChipError, match="libnosuchdriver"):
         resolve("")
+
+
+def test_more_workgroup_memory_than_there_is_is_refused():
+    text = samples.reduce().replace("memref<256xf32, 3>", "memref<17000xf32, 3>")
+    with pytest.raises(OutOfRegistersError, match="68000 bytes of workgroup memory"):
+        emit(parse(text), GFX942)
+    assert "[68000 x i8]" in emit(parse(text), resolve("gfx950")).text

@@ -195,7 +195,7 @@ def test_waves_that_take_different_branches_part_and_meet_again():
 def test_assembly_is_parsed_with_its_modifiers():
     text = (
         "\nk:\n\tv_mov_b32_dpp v6, v6 row_shl:4 row_mask:0xf bank_mask:0x5\n.LBB0_1:\n"
-        "\tds_swizzle_b32 v5, v1 offset:swizzle(BITMASK_PERM,\"ppipi\") ; a comment\n"
+        '\tds_swizzle_b32 v5, v1 offset:swizzle(BITMASK_PERM,"ppipi") ; a comment\n'
         "\tv_dual_add_f32 v0, s3, v0 :: v_dual_mov_b32 v1, v2\n\t.section x\n"
     )
     program = parse_assembly(text, "k", CHIPS["gfx1100"])

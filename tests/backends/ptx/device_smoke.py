@@ -241,6 +241,56 @@ def compiled():
     return f"add, silu_mul, gated_chain right; add {times[0]:.2f} us, bound {times[1]:.2f} us"
 
 
+def operator():
+    """A torch operator of a kernel: eager, compiled whole, in a graph."""
+    import kdsl as kd
+    from kdsl.library.elementwise import add
+
+    op = kd.torch_op(add, name="kdsl_smoke::add", outputs=("out",))
+    x, y = full(1), full(2)
+    close(op(x, y), 3)
+    whole = torch.compile(lambda a, b: op(a, b) * 2, fullgraph=True, backend="aot_eager")
+    close(whole(x, y), 6)
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured):
+        z = op(x, y)
+    x.fill_(5)
+    captured.replay()
+    close(z, 7)
+    close(op(torch.ones(3), torch.ones(3)), 2)
+    return f"eager, compiled, captured, on the CPU too; {median(lambda: op(x, y)):.2f} us"
+
+
+def built():
+    """A built file, loaded again."""
+    import tempfile
+    from pathlib import Path
+
+    import kdsl as kd
+    from kdsl.cli.building import build_jobs, jobs_of
+    from kdsl.codegen.registry import resolve_target
+    from kdsl.library.elementwise import add
+
+    jobs = jobs_of([kd.exported(add, "T=f32")], {})
+    target = resolve_target("ptx")
+    made = build_jobs(
+        jobs, target, source=b"", soname="k.so", linker="own", advance=lambda title: None
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "k.so"
+        path.write_bytes(made.data)
+        entry = kd.load(path).add
+    x, y, o = full(1), full(2), full(0)
+    entry(x, y, o)
+    close(o, 3)
+    stream = torch.cuda.Stream()
+    entry.on(stream)(y, y, o)
+    stream.synchronize()
+    close(o, 4)
+    kinds = ", ".join(record.kind for record in made.manifest.targets)
+    return f"{kinds}: {len(made.data)} bytes; {median(lambda: entry(x, y, o)):.2f} us"
+
+
 def overhead():
     """Microseconds of the host per call, medians of 20 runs of 500 calls."""
     x, y, o = full(1), full(2), full(0)
@@ -275,7 +325,8 @@ def machine():
 
 CHECKS = (
     machine, vector_add, bound_add, status_word, chain, counters, graph, cold_graph, tensor_map,
-    streams, threads, errors, overhead, compiled,
+    streams, threads, errors, overhead, compiled, operator,
+    built,
 )  # fmt: skip
 VADD = launcher("vadd", typed.ADD_IR, typed.ADD)
 FOURFOLD = launcher("fourfold", typed.CHAIN_IR, typed.DOUBLE)

@@ -26,7 +26,7 @@ ARGUMENTS = {
     "cuDeviceGetDefaultMemPool": (P, I), "cuMemPoolSetAttribute": (P, I, P),
     "cuStreamCreate": (P, U), "cuStreamSynchronize": (P,), "cuStreamDestroy": (P,),
     "cuStreamIsCapturing": (P, P), "cuThreadExchangeStreamCaptureMode": (P,),
-    "cuGetErrorName": (I, P), "cuGetErrorString": (I, P), "cuPointerGetAttribute": (P, I, L),
+    "cuGetErrorName": (I, P), "cuGetErrorString": (I, P),
     "cuTensorMapEncodeTiled": (P, I, U, L, P, P, P, P, I, I, I, I),
 }  # fmt: skip
 ERROR_NAMES = {

@@ -147,6 +147,41 @@ def test_the_header_says_where_tensors_are(built):
     assert "DLPack device type 2" in text
 
 
+THROUGH_TVM = (
+    PROGRAM.partition("library = ")[0]
+    + """
+class Any(ctypes.Structure):
+    _fields_ = [("type", ctypes.c_int32), ("pad", ctypes.c_int32), ("value", ctypes.c_int64)]
+
+if len(sys.argv) > 3:
+    ctypes.CDLL(sys.argv[3], ctypes.RTLD_GLOBAL)
+library = ctypes.CDLL(sys.argv[1])
+given = [tensor(*place) for place in eval(sys.argv[2])]
+args = (Any * 3)(*(Any(7, 0, ctypes.addressof(t)) for t in given))
+result = Any()
+status = library.__getattr__("__tvm_ffi_add")(None, args, 3, ctypes.byref(result))
+sys.stdout.flush()
+print("status", status)
+"""
+)
+
+
+@pytest.mark.parametrize(("given", "stream"), [(True, "921"), (False, "0")])
+def test_through_tvm_ffi_the_stream_of_its_environment_is_used(built, driver, given, stream):
+    program = built.parent / "tvm.py"
+    program.write_text(THROUGH_TVM)
+    places = [(0x1000, 1), (0x2000, 1), (0x3000, 1)]
+    more = [driver / "libcuda.so.1"] if given else []
+    done = subprocess.run(
+        [sys.executable, "-I", program, built, repr(places), *more],
+        capture_output=True, text=True, check=False, env={"LD_LIBRARY_PATH": str(driver)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    launched = next(line for line in done.stdout.splitlines() if line.startswith("launch"))
+    assert launched.split()[7] == stream
+    assert "status 0" in done.stdout
+
+
 LOADER = """
 import sys
 import numpy as np
@@ -187,6 +222,6 @@ def test_kdsls_own_loader_passes_streams(built, driver):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = sorted(done.stdout.splitlines())
-    assert [line.split()[6] for line in said if line.startswith("launch")] == ["0", "55"]
+    assert [line.split()[7] for line in said if line.startswith("launch")] == ["0", "55"]
     assert any("expected 2 (CUDA)" in line for line in said)
     assert any("it is no stream" in line for line in said)

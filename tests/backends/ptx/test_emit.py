@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.backends.ptx.modules import code_of, instructions, kernel
+from kdsl.errors import WorkgroupLimitError
+from tests.backends.ptx.modules import assembled, body_of, code_of, instructions, kernel
 
 VECTOR_ADD = """
     %c4 = "arith.constant"() <{value = 4 : index}> : () -> index
@@ -277,6 +278,11 @@ def test_a_subgroup_shuffle_names_its_run_and_its_validity():
         ('kdsl.cache = "last_use"', "ld.global.lu.b32"),
         ('kdsl.cache = "l2"', "ld.global.cg.b32"),
         ('kdsl.evict = "first"', "ld.global.L2::cache_hint.b32"),
+        ('kdsl.cache = "l1", kdsl.evict = "last"', "ld.global.L2::cache_hint.b32"),
+        (
+            'kdsl.cache = "stream", kdsl.evict = "first"',
+            "ld.global.nc.L1::no_allocate.L2::cache_hint.b32",
+        ),
     ],
 )
 def test_hints_are_part_of_a_load(attributes, word):
@@ -284,10 +290,11 @@ def test_hints_are_part_of_a_load(attributes, word):
     %x = "memref.load"(%a, %t) {{{attributes}}} : (memref<?xf32>, index) -> f32
     "memref.store"(%x, %b, %t) {{kdsl.cache = "stream"}} : (f32, memref<?xf32>, index) -> ()
     """
-    found = instructions("%a: memref<?xf32>, %b: memref<?xf32>", body)
-    words = [line.split()[0] for line in found]
+    text = code_of(kernel("%a: memref<?xf32>, %b: memref<?xf32>", body)).text
+    words = [line.split()[0] for line in body_of(text)]
     assert word in words
     assert "st.global.cs.b32" in words
+    assembled(text)
 
 
 def test_a_streamed_buffer_that_is_written_is_not_read_through_the_constant_path():
@@ -308,6 +315,7 @@ def test_printing_calls_the_driver_with_promoted_arguments():
     assert f"kdsl_text0[{len(data)}] = {{{', '.join(map(str, data))}}};" in text
     assert ".local .align 16 .b8 kdsl_local[16];" in text
     assert "cvt.f64.f32" in text
+    assembled(text)
 
 
 ATOMICS = [
@@ -339,3 +347,15 @@ def test_a_bf16_sum_in_memory_is_a_loop_before_sm_90():
     """
     found = instructions("%a: memref<?xbf16>", body, "sm_80")
     assert "atom.relaxed.gpu.global.cas.b16" in [line.split()[0] for line in found]
+
+
+LARGE = '%w = "kdsl.workgroup_alloc"() : () -> memref<131072xi8, 3>'
+
+
+def test_a_workgroup_that_takes_more_than_the_chip_has_is_refused():
+    module = kernel("%n: index", LARGE, attributes=', ptx.schedule = "stages=8"')
+    assert code_of(module, "sm_90a").kernels["k"].shared == 131072
+    with pytest.raises(WorkgroupLimitError, match=r"stages=8.*131072 bytes.*ptx:sm_86 has 101376"):
+        code_of(module, "sm_86")
+    with pytest.raises(WorkgroupLimitError, match="2048 lanes"):
+        code_of(kernel("%n: index", "", lanes=2048))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections import Counter
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from kdsl.errors import SerializedMatrixError, SpillError, UnevenCodeError
 from kdsl_ptx import gate, report
 from kdsl_ptx.assemble import Image, checked_facts
+from kdsl_ptx.machine_code import instruction_counts
 from kdsl_ptx.tools import find_tool
 from tests.backends.ptx.modules import assembled, code_of, kernel
 
@@ -35,7 +38,7 @@ def judged(module):
 
 
 def test_a_kernel_that_spills_is_refused_by_name_and_schedule():
-    plan = ', ptx.max_registers = 32 : i64, "ptx.plan.stages" = 3 : i64'
+    plan = ', ptx.max_registers = 32 : i64, ptx.schedule = "stages=3"'
     with pytest.raises(SpillError) as caught:
         judged(kernel(BUFFERS, MANY, attributes=plan))
     assert "k (schedule stages=3): " in caught.value.summary
@@ -114,37 +117,49 @@ def test_a_fence_that_the_assembler_adds_is_harmless():
     gate.check("", report.resources(ADVISORY.format("C7519", "warpgroup.arrive is injected")))
 
 
+PRODUCT = ".visible .entry k(\n\twgmma."
+
+
 @pytest.mark.parametrize(
     ("word", "count", "refused"),
-    [("R2UR", 20, False), ("R2UR", 21, True), ("WARPSYNC.ALL", 1, True), ("MOV", 99, False)],
+    [("R2UR", 20, False), ("R2UR", 21, True), ("WARPSYNC", 1, True), ("MOV", 99, False)],
 )
 def test_uneven_code_around_products_is_refused(monkeypatch, word, count, refused):
-    monkeypatch.setattr(gate, "find_tool", lambda _: "nvdisasm")
-    counts = {"k": Counter({"HGMMA.64x16x16": 4, word: count})}
-    monkeypatch.setattr(gate, "instruction_counts", lambda *_: counts)
+    monkeypatch.setattr(gate, "instruction_counts", lambda _: {"k": Counter({word: count})})
+    gate.check_machine_code(".visible .entry k(\n\tadd.f32", b"")  # nothing to stop there
     if not refused:
-        assert gate.check_machine_code("wgmma.", b"")
+        gate.check_machine_code(PRODUCT, b"")
         return
-    with pytest.raises(UnevenCodeError, match=f"{count} {word.partition('.')[0]}"):
-        gate.check_machine_code("wgmma.", b"")
+    with pytest.raises(UnevenCodeError, match=f"{count} {word}"):
+        gate.check_machine_code(PRODUCT, b"")
 
 
-def test_without_a_disassembler_the_facts_say_so(monkeypatch):
-    monkeypatch.setattr(gate, "find_tool", lambda _: None)
-    assert not gate.check_machine_code("wgmma.", b"")
-    assert gate.check_machine_code("add.f32", b"")
+DISASSEMBLED = re.compile(
+    r"^\s+/\*[0-9a-f]{4,6}\*/\s+(?:@!?U?P\w+\s+)?(R2UR|WARPSYNC)\b", re.MULTILINE
+)
+UNEVEN = """
+    "ptx.wgmma_fence"() : () -> ()
+    %e = "arith.index_cast"(%t) : (index) -> i64
+    %f = "arith.addi"(%e, %d) : (i64, i64) -> i64
+    %y = "ptx.wgmma"(%f, %f) <{n = 16 : i64, type = "bf16"}> : (i64, i64) -> vector<8xf32>
+    "ptx.wgmma_commit"() : () -> ()
+    %c = "ptx.wgmma_wait"(%y) : (vector<8xf32>) -> vector<8xf32>
+    "vector.store"(%c, %p, %t) : (vector<8xf32>, memref<?xf32>, index) -> ()
+"""
 
 
-def test_a_disassembler_counts_what_is_there():
+def test_instructions_are_counted_as_a_disassembler_counts_them(tmp_path):
     tool = find_tool("nvdisasm")
     if tool is None:
         pytest.skip("no nvdisasm")
-    late = EARLY.replace(
-        '"vector.store"(%y, %p, %i) : (vector<8xf32>, memref<?xf32>, index) -> ()', ""
-    )
-    image = assembled(code_of(kernel("%p: memref<?xf32>, %d: i64", late)).text)
-    counts = gate.instruction_counts(tool, image.data)
-    assert sum(n for w, n in counts["k"].items() if w.startswith("HGMMA")) == 1
+    image = assembled(code_of(kernel("%p: memref<?xf32>, %d: i64", UNEVEN)).text)
+    path = tmp_path / "k.cubin"
+    path.write_bytes(image.data)
+    text = subprocess.run([tool, "-c", path], capture_output=True, text=True, check=True).stdout
+    wanted = Counter(DISASSEMBLED.findall(text))
+    assert wanted["R2UR"] >= 2
+    found = instruction_counts(image.data)["k"]
+    assert {k: n for k, n in found.items() if n} == wanted
 
 
 LOG = """

@@ -120,7 +120,7 @@ def test_the_stride_of_a_single_row_does_not_matter():
         ((BASE + 8, 100, 64, 64, 1), MappedAddressError),
         ((BASE, 100, 64, 68, 1), MappedStrideError),
         ((BASE, 100, 64, 1 << 39, 1), MappedStrideError),
-        ((BASE, (1 << 32) + 1, 64, 64, 1), MappedExtentError),
+        ((BASE, (1 << 31), 64, 64, 1), MappedExtentError),
     ],
 )
 def test_a_tensor_that_cannot_be_mapped_is_named(x, error):

@@ -25,7 +25,14 @@ from kdsl_ptx.hopper.lower.operands import sink_operands
 from kdsl_ptx.hopper.lower.partial import carry_partial_sums
 
 TABLE = Table(
-    rules={**protocol.RULES, **dots.RULES, **sums.RULES, **roles.RULES, **numbers.RULES, **tiles.RULES},
+    rules={
+        **protocol.RULES,
+        **dots.RULES,
+        **sums.RULES,
+        **roles.RULES,
+        **numbers.RULES,
+        **tiles.RULES,
+    },
     anchors={**dots.ANCHORS, **sums.ANCHORS},
     demands={**dots.DEMANDS, **sums.DEMANDS},
     apart=(tile.Roles,),

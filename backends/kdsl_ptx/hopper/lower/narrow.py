@@ -95,7 +95,7 @@ def _word(b: Builder, value: Value) -> Value:
         return arith.constant(b, int(known), I32)
     source = value.op
     if isinstance(source, arith.IndexCast) and source.x.type is I32:
-        return source.x  # type: ignore[no-any-return]
+        return source.x
     made = b.create(arith.IndexCast, value, types=[I32])
     assert isinstance(made, Value)
     return made

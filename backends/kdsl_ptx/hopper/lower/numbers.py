@@ -2,8 +2,8 @@
 
 Between two products nothing may branch, and a division or an exponential that is right for
 subnormals does or costs several instructions. Here 2^x and log2 x are ``ex2.approx.ftz`` and
-``lg2.approx.ftz`` (within 2 ulp; subnormals are zero), e^x is 2^(x log2 e) (within 2 + |x| ulp), and
-a / b is a times ``rcp.approx.ftz`` of b (within 2 ulp; zero for b beyond 2^126). tanh x is
+``lg2.approx.ftz`` (within 2 ulp; subnormals are zero), e^x is 2^(x log2 e) (within 2 + |x| ulp),
+and a / b is a times ``rcp.approx.ftz`` of b (within 2 ulp; zero for b beyond 2^126). tanh x is
 1 - 2 / (e^2x + 1), near zero the first terms of its series (both within 2e-6 of the value).
 """
 
@@ -54,7 +54,7 @@ def divide(op: arith.Divf, low: Lowering) -> None:
     if arith.is_constant(op.lhs, 1.0):
         low.bind(op.y, reciprocal)
         return
-    flags = {k: v for k, v in op.attributes.items() if k == "fastmath"}
+    flags: dict[str, Any] = {k: v for k, v in op.attributes.items() if k == "fastmath"}
     low.bind(op.y, low.builder.create(arith.Mulf, a, reciprocal, **flags))
 
 

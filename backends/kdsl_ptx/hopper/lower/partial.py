@@ -9,6 +9,8 @@ long as what the loop does to it is the same for the whole row. A part is a colu
 
 from __future__ import annotations
 
+from typing import Any
+
 from kdsl.dialects import arith, kdsl, math, scf
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Op, Value
@@ -98,6 +100,7 @@ def _carry_parts(loop: scf.For, index: int) -> scf.For:
     made.regions.append(region)
     body = region.block
     carried = body.args[1 + index]
+    carried.type = inits[index].type
     yields = body.last
     assert yields is not None
     last = yields.operands[index].op
@@ -110,7 +113,6 @@ def _carry_parts(loop: scf.For, index: int) -> scf.For:
     result = _made(Builder.before(last).create(arith.Addf, scaled, parts, **_flags(last)))
     yields.set_operand(index, result)
     _erase_unused(last)
-    carried.type = inits[index].type
     loop.parent.insert_before(loop, made)  # type: ignore[union-attr]
     after = Builder(made.parent, made.next, made.loc)  # type: ignore[arg-type]
     whole = _made(after.create(kdsl.Reduce, made.results[index], axis=1, kind=ADD))
@@ -120,7 +122,7 @@ def _carry_parts(loop: scf.For, index: int) -> scf.For:
     return made
 
 
-def _flags(op: Op) -> dict[str, object]:
+def _flags(op: Op) -> dict[str, Any]:
     found = op.attributes.get("fastmath")
     return {} if found is None else {"fastmath": found}
 

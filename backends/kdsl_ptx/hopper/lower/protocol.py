@@ -160,9 +160,20 @@ def tile_record(op: tile.TileRecord, low: Lowering) -> None:
     lane.slots.advance(words)
 
 
+def tile_peek(op: tile.TilePeek, low: Lowering) -> None:
+    """Wait until the next record is known, and read it."""
+    lane = role_lane(low)
+    words, memory = lane.words, lane.memory
+    wait_for(lane, lane.slots, memory.known)
+    at = lane.slots.at(words, lane.base, memory.record, memory.record_bytes)
+    found = _read_words(low, at, len(op.results))
+    low.scalars.update(zip(op.results, found, strict=True))
+
+
 def _read_words(low: Lowering, at: Value, count: int) -> list[Value]:
     """Read words four at a time; a record is padded to that."""
-    words, found = Words(low.builder), []
+    words = Words(low.builder)
+    found: list[Value] = []
     for i in range(0, count, VECTOR_WORDS):
         place = words.add(at, 4 * i)
         op = low.builder.add(machine.LoadShared, place, types=[I32] * VECTOR_WORDS)
@@ -235,7 +246,7 @@ def tile_release(op: tile.TileRelease, low: Lowering) -> None:
         lane.group_barrier()
 
     def give_back() -> None:
-        if stores_tiles(op):
+        if stores_from_slots(op):
             low.builder.add(machine.BulkWait, pending=0, read=True)
         arrive(words, barrier)
 
@@ -250,9 +261,11 @@ def _comes_first(op: Op) -> bool:
     return before is None
 
 
-def stores_tiles(op: Any) -> bool:
-    """Return whether the consumers store tiles by bulk copies."""
-    return any(isinstance(each, tile.TileStore) for each in _roles_of(op).walk())
+def stores_from_slots(op: Any) -> bool:
+    """Return whether the consumers store tiles by bulk copies from tile slots."""
+    return any(
+        isinstance(each, tile.TileStore) and each.place >= 0 for each in _roles_of(op).walk()
+    )
 
 
 # ------------------------------------------------------------------------------------------ copies
@@ -427,6 +440,7 @@ RULES: dict[Any, Any] = {
     tile.Publish: publish,
     tile.TileLoad: tile_load,
     tile.TileRecord: tile_record,
+    tile.TilePeek: tile_peek,
     tile.TileOperand: tile_operand,
     tile.OperandStore: operand_store,
     tile.TileRelease: tile_release,

@@ -25,6 +25,8 @@ WORD = 4
 PANEL = 64
 WARP = 32
 WARPGROUP = 128
+MOST_WARPGROUPS = 4
+"""Each has a part of the matrix unit, which reads memory too."""
 ROW_BYTES = 128
 ATOM_BYTES = 1024
 Lanes = np.ndarray
@@ -96,11 +98,15 @@ HOST = {"ptx.tensor_map": tensor_map, "ptx.counter": counter, "ptx.sm_count": sm
 
 @dataclass(eq=False)
 class Shared:
-    """The bytes of a workgroup's memory, who touched each word, and which a copy reads."""
+    """The bytes of a workgroup's memory, who touched each word, and which a copy reads.
+
+    ``plain`` words were written by ordinary stores, and no fence lets the engines see that yet.
+    """
 
     bytes: np.ndarray
     buffer: LaneBuffer
     leaving: np.ndarray
+    plain: np.ndarray
 
     def access(self, op: Any, addresses: Lanes, lanes: Lanes, size: int) -> Access:
         """Return the words of runs of ``size`` bytes, one run for each address."""
@@ -127,7 +133,9 @@ def shared_base(group: Workgroup, op: Any) -> tuple[Any, ...]:
         history = History(words, group.memory.clock)
         history.in_flight = np.zeros(words, np.bool_)
         buffer = LaneBuffer(np.zeros(words, np.int32), "shared memory", history)
-        group.state["shared"] = Shared(raw, buffer, np.zeros(words, np.int64))
+        group.state["shared"] = Shared(
+            raw, buffer, np.zeros(words, np.int64), np.zeros(words, np.bool_)
+        )
     return (np.zeros(1, np.int32),)
 
 
@@ -143,6 +151,7 @@ def _put(group: Workgroup, op: Any, addresses: Lanes, lanes: Lanes, data: np.nda
     access = shared.access(op, addresses, lanes, data.shape[1])
     group.memory.writes(access)
     _stays(op, shared, access)
+    shared.plain[access.numbers] = True
     shared.bytes[addresses[:, None] + np.arange(data.shape[1])[None]] = data
 
 
@@ -150,6 +159,26 @@ def _stays(op: Any, shared: Shared, access: Access) -> None:
     if shared.leaving[access.numbers].any():
         what = "it writes shared memory that a copy still reads"
         raise InterpreterError(op.loc, op=op.name, what=what)
+
+
+def _fenced(op: Any, shared: Shared, access: Access) -> None:
+    """Raise where an engine reads what an ordinary store wrote without a fence behind it."""
+    if shared.plain[access.numbers].any():
+        what = "it reads what was stored without a ptx.fence_proxy_async behind"
+        raise InterpreterError(op.loc, op=op.name, what=what)
+
+
+def fence_proxy_async(group: Workgroup, op: Any) -> tuple[Any, ...]:
+    """Let the engines see what the active lanes stored."""
+    del op
+    shared = shared_of(group)
+    history = shared.buffer.history
+    assert history is not None
+    writer = history.writer
+    fences = np.zeros(int(writer.max(initial=0)) + group.lanes + 1, np.bool_)
+    fences[: group.lanes] = group.mask
+    shared.plain &= ~(fences[np.maximum(writer, 0)] & (writer >= 0))
+    return ()
 
 
 def load_shared(group: Workgroup, op: Any, address: Lanes) -> tuple[Any, ...]:
@@ -324,6 +353,7 @@ def tma_load(
         history.written[access.numbers] = group.memory.clock.tick
         tile = _tile(found, place, rows, panels)
         shared.bytes[addresses[:, None] + np.arange(16)[None]] = tile.reshape(-1, 16)
+        shared.plain[access.numbers] = False
         done = _barrier(group, op, full)
         done.learn(group.memory.clock.release(np.array([lane])))
         done.bytes -= len(addresses) * 16
@@ -358,6 +388,7 @@ def tma_store(
     shared = shared_of(group)
     access = shared.access(op, addresses, np.full(len(addresses), lane), 16)
     group.memory.reads(access)
+    _fenced(op, shared, access)
     shared.leaving[access.numbers] += 1
     copies = group.state.setdefault(("bulk", int(lane)), [[]])
     done: list[bool] = []
@@ -371,13 +402,23 @@ def tma_store(
         r0, r1 = max(row, 0), min(row + rows, last_row)
         c0, c1 = max(col, 0), min(col + panels * PANEL, last_col)
         if r0 < r1 and c0 < c1:
-            part[r0:r1, c0:c1] = tile[r0 - row : r1 - row, c0 - col : c1 - col]
+            inside = part[r0:r1, c0:c1]
+            _write_global(group, op, inside, int(lane))
+            inside[...] = tile[r0 - row : r1 - row, c0 - col : c1 - col]
         shared.leaving[access.numbers] -= 1
         done.append(True)
 
     assert group.fibers is not None
     group.fibers.later(leave)
     return ()
+
+
+def _write_global(group: Workgroup, op: Any, part: np.ndarray, lane: int) -> None:
+    """Check that nobody else writes or reads what a copy writes."""
+    buffer = group.memory.of_array(part, "what a map is for")
+    at = tuple(i.reshape(-1) for i in np.indices(part.shape))
+    lanes = np.full(part.size, lane)
+    group.memory.writes(Access(op, buffer, at, lanes, buffer.numbers(at)))
 
 
 def bulk_commit(group: Workgroup, op: Any) -> tuple[Any, ...]:
@@ -432,6 +473,9 @@ def wgmma(group: Workgroup, op: Any, *operands: Lanes) -> tuple[Any, ...]:
         lanes = np.arange(number * WARPGROUP, (number + 1) * WARPGROUP)
         queue = group.state.setdefault(("products", number), [[]])
         queue[-1].append(Product(op, lanes, operands, out))
+        # The unit sees what all lanes of the warpgroup have seen.
+        clock = group.memory.clock
+        clock.acquire(np.array([group.lanes + number * WARP]), clock.seen[lanes].min(axis=0))
     return (out,)
 
 
@@ -447,6 +491,10 @@ def wgmma_wait(group: Workgroup, op: Any, *values: Lanes) -> tuple[Any, ...]:
         while len(queue) - 1 > op.pending:
             for product in queue.pop(0):
                 _multiply(group, product)
+        # The unit works for the warpgroup as a whole: whoever waited knows that all was read.
+        unit = np.array([group.lanes + number * WARP])
+        lanes = np.arange(number * WARPGROUP, (number + 1) * WARPGROUP)
+        group.memory.clock.acquire(lanes, group.memory.clock.release(unit))
     return values
 
 
@@ -455,14 +503,18 @@ def _multiply(group: Workgroup, product: Product) -> None:
     a, b, *acc = (group.spread(v)[lanes] for v in product.operands)
     element = SCALARS[op.type].numpy
     depth = 32 // element.itemsize
-    leader = int(lanes[0])
+    reader = group.lanes + int(lanes[0]) // WARPGROUP * WARP
     if op.in_registers:
         at = accumulator_layout((64, depth), 1).indices().reshape(WARPGROUP, -1, 2)
         left = np.zeros((64, depth), element)
         left[at[..., 0], at[..., 1]] = a
     else:
-        left = _operand(group, op, int(a[0]) + op.step_a, 64, depth, leader, transposed=op.transpose_a)
-    right = _operand(group, op, int(b[0]) + op.step_b, op.n, depth, leader, transposed=op.transpose_b)
+        left = _operand(
+            group, op, int(a[0]) + op.step_a, 64, depth, reader, transposed=op.transpose_a
+        )
+    right = _operand(
+        group, op, int(b[0]) + op.step_b, op.n, depth, reader, transposed=op.transpose_b
+    )
     at = accumulator_layout((64, op.n), 1).indices().reshape(WARPGROUP, -1, 2)
     sums = left.astype(np.float32) @ right.T.astype(np.float32)
     found = sums[at[..., 0], at[..., 1]]
@@ -492,7 +544,9 @@ def _operand(
         row, chunk = np.mgrid[:rows, : depth // 8]
         plain = start + row // 8 * stride + row % 8 * ROW_BYTES + chunk * 16
     addresses = swizzled(plain).reshape(-1)
-    data = _get(group, op, addresses, np.full(addresses.shape, lane), 16).view(element)
+    shared, owners = shared_of(group), np.full(addresses.shape, lane)
+    _fenced(op, shared, shared.access(op, addresses, owners, 16))
+    data = _get(group, op, addresses, owners, 16).view(element)
     return data.reshape(depth, rows).T if transposed else data.reshape(rows, depth)
 
 
@@ -615,6 +669,7 @@ RULES = {
         "mbarrier_init": mbarrier_init, "mbarrier_expect": mbarrier_expect,
         "mbarrier_arrive": mbarrier_arrive, "mbarrier_wait": mbarrier_wait,
         "bar_sync": bar_sync, "bar_arrive": bar_arrive, "warp_sync": warp_sync,
+        "fence_proxy_async": fence_proxy_async,
         "tma_load": tma_load, "tma_store": tma_store, "bulk_commit": bulk_commit,
         "bulk_wait": bulk_wait, "wgmma": wgmma, "wgmma_commit": wgmma_commit,
         "wgmma_wait": wgmma_wait, "ldmatrix": ldmatrix, "stmatrix": stmatrix,
@@ -622,7 +677,7 @@ RULES = {
         "vote_any": vote_any, "vote_all": vote_all, "elect": elect, "special": special,
         "atomic_add": atomic_add, "store_global": store_global, "approximate": approximate,
         **dict.fromkeys(
-            ("fence_mbarrier_init", "fence_proxy_async", "tma_prefetch", "wgmma_fence",
+            ("fence_mbarrier_init", "tma_prefetch", "wgmma_fence",
              "set_max_registers", "griddep_wait", "griddep_launch"),
             nothing,
         ),
@@ -632,4 +687,4 @@ RULES = {
 
 def machine(seed: int = 0) -> Machine:
     """Return the machine with warpgroups that go their own ways."""
-    return Machine(RULES, HOST, WARPGROUP, seed)
+    return Machine(RULES, HOST, WARPGROUP, seed, MOST_WARPGROUPS)

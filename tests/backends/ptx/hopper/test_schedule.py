@@ -161,7 +161,14 @@ def test_attention_agrees_whatever_role_runs_first(causal, rows, keys):
 
 @pytest.mark.parametrize(
     ("size", "rows", "keys"),
-    [(64, 192, 128), (96, 128, 128), (192, 128, 96), (256, 128, 80), (128, 64, 128), (128, 128, 64)],
+    [
+        (64, 192, 128),
+        (96, 128, 128),
+        (192, 128, 96),
+        (256, 128, 80),
+        (128, 64, 128),
+        (128, 128, 64),
+    ],
 )
 def test_attention_agrees_for_all_head_sizes_and_blocks(size, rows, keys):
     values = {"T": "bf16", "D": size, "BM": rows, "BN": keys}

@@ -5,13 +5,25 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from kdsl.errors import CannotMirrorError
 from kdsl.runtime.entry import Memory, item_bytes
-from kdsl_opencl.device import Opened, library
+
+
+class Copier(Protocol):
+    """How bytes go to a device and come back."""
+
+    def upload(self, host: np.ndarray) -> Any:
+        """Return device memory that holds these bytes."""
+
+    def download(self, handle: Any, host: np.ndarray) -> None:
+        """Read device memory into ``host``, after everything that was launched."""
+
+    def release(self, handle: Any) -> None:
+        """Give device memory back."""
 
 
 @dataclass
@@ -20,7 +32,7 @@ class Segment:
 
     low: int
     high: int
-    buffer: Any = None
+    handle: Any = None
 
     @property
     def host(self) -> np.ndarray:
@@ -30,33 +42,31 @@ class Segment:
 
 
 class Mirror:
-    """The copies that one call works on."""
+    """The copies that one call works on; ``sizes`` of pointers' memory by address, where known."""
 
-    def __init__(self, opened: Opened) -> None:
-        self.opened = opened
+    def __init__(self, copier: Copier, name: str) -> None:
+        self.copier = copier
+        self.name = name
         self.segments: list[Segment] = []
         self.sizes: dict[int, int] = {}
 
     def begin(self, buffers: Sequence[Memory]) -> None:
-        """Copy the arrays of a call to the device."""
-        spans = sorted(self._span(b) for b in buffers if b.address)
+        """Copy the arrays of a call to the device. Raises CannotMirrorError."""
         self.segments = []
-        for low, high in spans:
+        for low, high in sorted(self._span(b) for b in buffers if b.address):
             if self.segments and low < self.segments[-1].high:
                 self.segments[-1].high = max(high, self.segments[-1].high)
             elif high > low:
                 self.segments.append(Segment(low, high))
-        cl = library()
-        flags = cl.mem_flags.READ_WRITE | cl.mem_flags.COPY_HOST_PTR
         for segment in self.segments:
-            segment.buffer = cl.Buffer(self.opened.context, flags, hostbuf=segment.host)
+            segment.handle = self.copier.upload(segment.host)
 
     def _span(self, b: Memory) -> tuple[int, int]:
-        """Return the bytes that an array reaches over. Raises CannotMirrorError."""
+        """Return the addresses that an array reaches over."""
         if b.is_pointer:
             size = self.sizes.get(b.address)
             if size is None:
-                raise CannotMirrorError(device=self.opened.name)
+                raise CannotMirrorError(device=self.name)
             return b.address, b.address + size
         if 0 in b.shape:
             return b.address, b.address
@@ -66,20 +76,18 @@ class Mirror:
         return low, b.address + (sum(max(e, 0) for e in ends) + 1) * item
 
     def find(self, b: Memory) -> tuple[Any, int]:
-        """Return an array's buffer and where it begins there, in elements; None without bytes."""
+        """Return an array's copy and where it begins there, in bytes; None without bytes."""
         for segment in self.segments:
             if segment.low <= b.address < segment.high:
-                return segment.buffer, (b.address - segment.low) // item_bytes(b.element)
+                return segment.handle, b.address - segment.low
         return None, 0
 
     def finish(self) -> None:
         """Copy back what changed: memory that was only read may not be writable."""
-        cl = library()
         for segment in self.segments:
             now = np.empty(segment.high - segment.low, np.uint8)
-            cl.enqueue_copy(self.opened.queue, now, segment.buffer)
-            host = segment.host
-            if not np.array_equal(now, host):
+            self.copier.download(segment.handle, now)
+            if not np.array_equal(now, segment.host):
                 ctypes.memmove(segment.low, now.ctypes.data, now.size)
-            segment.buffer.release()
+            self.copier.release(segment.handle)
         self.segments = []
