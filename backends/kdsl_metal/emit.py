@@ -11,8 +11,10 @@ from typing import Any
 from kdsl.codegen.backend import Source
 from kdsl.codegen.clike.facts import entries_of, facts_line
 from kdsl.codegen.clike.module import Kernel, table, write_module
-from kdsl.codegen.clike.writer import Parameter
+from kdsl.codegen.clike.values import lanewise
+from kdsl.codegen.clike.writer import Parameter, Writer
 from kdsl.codegen.lowering import LoweringTable
+from kdsl.dialects import arith
 from kdsl.ir.core import Module
 from kdsl.target.target import Target
 from kdsl_metal import matrix
@@ -25,6 +27,12 @@ BUFFERS = ("buffer", "status")
 
 lower: LoweringTable = table("the Metal back end")
 lower.include(matrix.lower)
+
+
+@lower(arith.Remf)
+def remainder(op: arith.Remf, w: Writer) -> None:
+    """Exact, as the specification has it; the decomposition would need f64."""
+    lanewise(op, w, lambda a, b: f"fmod({a}, {b})")
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ def _atomic_call(builtin: str, word: str, qualifier: str) -> str:
 
 
 def _atomic_swap(word: str, qualifier: str, pointer: str, old: str, new: str) -> str:
-    del word, qualifier
-    return f"kdsl_swap({pointer}, {old}, {new})"
+    del word
+    return f"kdsl_swap(({qualifier} uint *){pointer}, {old}, {new})"
 
 
 METAL = Spelling(

@@ -42,7 +42,10 @@ CHIPS: dict[str, Features] = {
     "intel": replace(GENERIC, fma=True, threads=2),
     "oclgrind": replace(GENERIC, fma=True),
 }
-"""The last three are the devices of platforms; code for them runs where the platform is."""
+"""The last three are the devices of platforms; code for them runs where the platform is.
+
+They have lanes, as GPUs do; ``native`` is a CPU with loops over vectors where the device is one.
+"""
 
 
 def resolve(chip: str = "") -> Target:
@@ -65,11 +68,25 @@ def device_features(device: Any) -> Features:
     """Return what a device says of itself."""
     config = library().device_fp_config
     extensions = set(device.extensions.split())
-    return replace(
+    found = replace(
         GENERIC,
         native=NUMBERS | ({"f64"} if "cl_khr_fp64" in extensions else set()),
         fma=bool(device.single_fp_config & config.FMA),
         shared_bytes=int(device.local_mem_size),
         max_lanes=min(int(device.max_work_group_size), GENERIC.max_lanes),
         threads=int(device.max_compute_units),
+    )
+    return _as_cpu(found) if device.type & library().device_type.CPU else found
+
+
+def _as_cpu(features: Features) -> Features:
+    """Return a CPU's features: its programs are one lane each, which has vector registers."""
+    return replace(
+        features,
+        vector_bits=256,
+        vector_registers=16,
+        subgroup=1,
+        max_lanes=1,
+        l1_bytes=32 * KIB,
+        l2_bytes=512 * KIB,
     )

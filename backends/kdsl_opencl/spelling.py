@@ -26,6 +26,25 @@ ushort kdsl_to_f16(float x) {
   vstore_half_rte(x, 0, (__private half *)h);
   return as_ushort((uchar2)(h[0], h[1]));
 }""",
+} | {
+    name: text
+    for n in (2, 4, 8)
+    for name, text in (
+        (
+            f"kdsl_from_f16_{n}",
+            f"float{n} kdsl_from_f16_{n}(ushort{n} x) {{\n"
+            f"  uchar h[{2 * n}] __attribute__((aligned({2 * n})));\n"
+            f"  vstore{2 * n}(as_uchar{2 * n}(x), 0, h);\n"
+            f"  return vload_half{n}(0, (const __private half *)h);\n}}",
+        ),
+        (
+            f"kdsl_to_f16_{n}",
+            f"ushort{n} kdsl_to_f16_{n}(float{n} x) {{\n"
+            f"  uchar h[{2 * n}] __attribute__((aligned({2 * n})));\n"
+            f"  vstore_half{n}_rte(x, 0, (__private half *)h);\n"
+            f"  return as_ushort{n}(vload{2 * n}(0, h));\n}}",
+        ),
+    )
 }
 
 
@@ -89,4 +108,5 @@ OPENCL = Spelling(
     helpers=HELPERS,
     widths=(8, 4, 2),
     printf="printf",
+    packs=True,
 )  # fmt: skip

@@ -72,10 +72,10 @@ def cast_operands(op: IndexCast, rw: Rewriter) -> Replacement:
 
 def _propagate(kernel: Func, launches: Sequence[Launch]) -> bool:
     changed = False
-    b = Builder(kernel.body, kernel.body.first, kernel.loc)
     for parameter in kernel.body.args:
         if not parameter.users or not isinstance(parameter.type, ScalarType):
             continue
+        b = Builder(kernel.body, kernel.body.first, kernel.loc)
         made = _constant(b, parameter, launches) or _size(b, kernel, parameter, launches)
         if made is not None:
             line, value = made
@@ -116,7 +116,8 @@ def _size(
         return f"size {axis} of {buffer.name or at}", size
     for user in [u for u in parameter.users if isinstance(u, IndexCast) and u.y.type is INDEX]:
         user.replace_by(size)
-    found: Value = b.create(IndexCast, size, types=[parameter.type])
+    assert size.op is not None
+    found: Value = Builder.after(size.op).create(IndexCast, size, types=[parameter.type])
     return f"size {axis} of {buffer.name or at}", found
 
 

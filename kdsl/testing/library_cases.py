@@ -259,7 +259,7 @@ def _packed() -> list[Case]:
 
 # --------------------------------------------------------------------------------- matrix units
 
-UNIT_SIZE, UNIT_ANGLES, UNIT_ROWS, UNIT_KEYS = 64, 32, 70, 90
+UNIT_SIZE, UNIT_ANGLES, UNIT_ROWS, UNIT_KEYS, UNIT_DEPTH = 64, 32, 70, 90, 88
 UNIT_BLOCKS = {"BM": 64, "BN": 32}
 
 
@@ -267,11 +267,11 @@ def matrix_cases() -> list[Case]:
     """Return cases with tiles that fill a matrix unit; too large for loops in the interpreter."""
     found = []
     for dtype in ("bf16", "f16"):
-        x, w = floats(UNIT_ROWS, UNIT_KEYS, dtype=dtype), floats(72, UNIT_KEYS, dtype=dtype, seed=1)
+        x, w = floats(UNIT_ROWS, UNIT_DEPTH, dtype=dtype), floats(72, UNIT_DEPTH, dtype=dtype, seed=1)
         out = np.zeros((UNIT_ROWS, 72), NUMPY[dtype])
         values = {"X": dtype, **UNIT_BLOCKS, "BK": 32}
         found.append(Case(linear.matmul, {**values, "W": dtype}, (x, w, out)))
-        up = floats(72, UNIT_KEYS, dtype=dtype, seed=2)
+        up = floats(72, UNIT_DEPTH, dtype=dtype, seed=2)
         unbiased = {**values, "gate_bias": None, "up_bias": None}
         args = (x, w, up, np.zeros_like(out), None, None)
         found.append(Case(linear.gated_matmul, unbiased, args))

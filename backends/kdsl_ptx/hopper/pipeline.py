@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from kdsl.passes.canonicalize import Canonicalize
 from kdsl.passes.dce import DeadCodeElimination
 from kdsl.passes.licm import LoopInvariantCodeMotion
 from kdsl.passes.manager import Pipeline
-from kdsl.passes.narrow_dots import NarrowDots
-from kdsl.passes.peel_masks import OrderBlocks, PeelMasks
-from kdsl.passes.pipelines import SIMPLIFY
-from kdsl.passes.propagate_launch_constants import PropagateLaunchConstants
-from kdsl.passes.software_pipeline import SoftwarePipeline
+from kdsl.passes.pipelines import ORDER, SIMPLIFY, SKEW
 from kdsl_ptx.hopper.dependence import OverlapLaunches
 from kdsl_ptx.hopper.dots import AsyncDots
 from kdsl_ptx.hopper.plan import HopperPlan
@@ -23,20 +18,13 @@ TIDY = Pipeline("tidy", (SIMPLIFY, LoopInvariantCodeMotion(), DeadCodeEliminatio
 SCHEDULE = Pipeline(
     "hopper-schedule",
     (
-        NarrowDots(),
-        PropagateLaunchConstants(),
-        SIMPLIFY,
-        OrderBlocks(),
-        SIMPLIFY,
+        ORDER,
         HopperPlan(),
-        SoftwarePipeline(),
-        SIMPLIFY,
-        PeelMasks(),
+        SKEW,
         TIDY,
         WarpSpecialize(),
         SIMPLIFY,
         AsyncDots(),
-        Canonicalize(),
         TIDY,
         PrefetchTables(),
         TIDY,

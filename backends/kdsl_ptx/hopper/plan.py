@@ -244,7 +244,8 @@ def _a_operand(streams: Streams, wanted: _Wanted, budget: int) -> str:
     held = sum(_row_registers(dot.acc) for dot in (*streams.dots, *streams.late_dots))
     held += sum(_row_registers(dot.a) for dot in streams.late_dots)
     held += sum(_row_registers(value) for value in streams.kept)
-    left = sum(_row_registers(load.y) for load in streams.operands)
+    sides = dict.fromkeys(dot.a for dot in streams.dots if dot.a not in streams.kept)
+    left = sum(_row_registers(side) for side in sides) if streams.operands else 0
     room = budget - SPARE - held
     if room + SPARE // 2 < 0:
         raise UnfitError(f"tiles need {held} of {budget} registers")

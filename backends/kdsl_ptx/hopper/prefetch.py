@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from kdsl.dialects.arith import is_constant
 from kdsl.dialects.kdsl import Gather, LoadTile
 from kdsl.dialects.scf import Condition, For, If, While, Yield
 from kdsl.ir.builder import Builder
@@ -101,11 +102,16 @@ def _registers(value: Value, consumers: int) -> int:
 
 
 def _free_registers(roles: tile.Roles) -> int:
-    """Return the registers of the widest product in a loop: its result is dead at a tile's end."""
+    """Return the registers of the widest product that begins anew each turn: its result is dead.
+
+    Sums that a loop carries are not: what is still to be written out is in them.
+    """
     wide = [
         int(op.acc.type.shape[1]) // 2
         for op in roles.walk()
-        if isinstance(op, tile.DotAsync) and isinstance(op.parent_op, For)
+        if isinstance(op, tile.DotAsync)
+        and isinstance(op.parent_op, For)
+        and is_constant(op.acc, 0.0)
     ]
     return max(wide, default=0) + ROW_REGISTERS
 

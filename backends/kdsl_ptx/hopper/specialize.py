@@ -317,6 +317,7 @@ def _scheduler(owner: _Specializer, grid: GridArguments, words: list[Value]) -> 
     record = [as_word(before, mapping[word]) for word in words]
     before.add(tile.Publish, [*record, before.create(Extui, live, types=[I32])])
     loads = [op for op in owner.old if OPERAND in op.attributes]
+    loads.sort(key=lambda op: int(op.attributes[OPERAND]))  # type: ignore[arg-type]
     carried = _operand_offsets(loads, mapping, owner.in_tile)
     before.add(Condition, live, [mapping[v] for v in carried])
     after = loop.regions[1].block

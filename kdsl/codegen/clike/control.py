@@ -61,12 +61,8 @@ def _refuse_buffers(op: Any, values: Any, table: LoweringTable) -> None:
         raise table.refuse(op, "a buffer cannot be a result")
 
 
-def _rows(w: Writer, values: Any) -> list[Row]:
-    return [w.row(v) for v in values]
-
-
-def _moves(w: Writer, names: list[Row], values: Any) -> list[tuple[Row, Row, str]]:
-    return [(name, w.row(v), w.word(v)) for name, v in zip(names, values, strict=True)]
+def _moves(w: Writer, names: list[Row], values: Any) -> list[tuple[Row, Row, list[str]]]:
+    return [(name, w.units(v), w.unit_words(v)) for name, v in zip(names, values, strict=True)]
 
 
 def _inside(w: Writer, block: Block, table: LoweringTable) -> Op | None:
@@ -79,19 +75,19 @@ def _inside(w: Writer, block: Block, table: LoweringTable) -> Op | None:
 
 def _for(op: scf.For, w: Writer, table: LoweringTable) -> None:
     t = scalar_of(op.lower)
-    carried = [w.variables(v, w.row(init)) for v, init in zip(op.carried, op.inits, strict=True)]
+    carried = [w.variables(v, w.units(init)) for v, init in zip(op.carried, op.inits, strict=True)]
     counter, kind = w.fresh(), w.words.signed(t)
     low, high, step = (signed(w, w.one(v), t) for v in (op.lower, op.upper, op.step))
     w.open(f"for ({kind} {counter} = {low}; {counter} < {high}; {counter} += {step})")
     w.define(op.induction, [f"({w.words.word(t)}){counter}"])
     for arg, names in zip(op.carried, carried, strict=True):
-        w.bind(arg, names)
+        w.bind_units(arg, names)
     end = _inside(w, op.body, table)
     assert end is not None
     w.assign(_moves(w, carried, end.operands))
     w.close()
     for out, names in zip(op.outs, carried, strict=True):
-        w.bind(out, names)
+        w.bind_units(out, names)
 
 
 def _if(op: scf.If, w: Writer, table: LoweringTable) -> None:
@@ -103,7 +99,7 @@ def _if(op: scf.If, w: Writer, table: LoweringTable) -> None:
         _branch(w, op.else_block, outs, table)
     w.close()
     for out, names in zip(op.outs, outs, strict=True):
-        w.bind(out, names)
+        w.bind_units(out, names)
 
 
 def _branch(w: Writer, block: Block, outs: list[Row], table: LoweringTable) -> None:
@@ -116,22 +112,22 @@ def _while(op: scf.While, w: Writer, table: LoweringTable) -> None:
     """The results are variables of their own: what the loop computed is out of reach after it."""
     before, after = op.regions[0].block, op.regions[1].block
     outs = [w.variables(v) for v in op.outs]
-    carried = [w.variables(v, w.row(init)) for v, init in zip(before.args, op.inits, strict=True)]
+    carried = [w.variables(v, w.units(init)) for v, init in zip(before.args, op.inits, strict=True)]
     w.open("for (;;)")
     for arg, names in zip(before.args, carried, strict=True):
-        w.bind(arg, names)
+        w.bind_units(arg, names)
     test = _inside(w, before, table)
     assert isinstance(test, scf.Condition)
     w.assign(_moves(w, outs, test.values))
     w.do(f"if (!{w.one(test.condition)}) break;")
     for arg, names in zip(after.args, outs, strict=True):
-        w.bind(arg, names)
+        w.bind_units(arg, names)
     end = _inside(w, after, table)
     assert end is not None
     w.assign(_moves(w, carried, end.operands))
     w.close()
     for out, names in zip(op.outs, outs, strict=True):
-        w.bind(out, names)
+        w.bind_units(out, names)
 
 
 def _call(op: func.Call, w: Writer, table: LoweringTable) -> None:
@@ -141,12 +137,12 @@ def _call(op: func.Call, w: Writer, table: LoweringTable) -> None:
         if is_buffer(arg):
             w.buffers[arg] = w.buffers[value]
         else:
-            w.bind(arg, w.row(value))
+            w.bind_units(arg, w.units(value))
     end = write_block(w, target.body, table)
     assert end is not None
     returned: list[Value] = list(end.operands)
     for out, value in zip(op.outs, returned, strict=True):
-        w.bind(out, w.row(value))
+        w.bind_units(out, w.units(value))
 
 
 def _assert(op: cf.Assert, w: Writer) -> None:

@@ -42,7 +42,7 @@ CMPF_NAMES = tuple(arith.CMPF)
 
 def lanewise(op: Any, w: Writer, make: Callable[..., str]) -> None:
     """Declare the only result: ``make`` of each lane's operands."""
-    rows = [w.rows[v] for v in op.operands]
+    rows = [w.row(v) for v in op.operands]
     w.define(op.results[0], [make(*lane) for lane in zip(*rows, strict=True)])
 
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from kdsl.codegen.clike.spelling import Words
 from kdsl.codegen.clike.uniform import Uniform
 from kdsl.ir.core import Module, Op, Value
-from kdsl.ir.types import MemRefType, ScalarType, VectorType, element_type
+from kdsl.ir.types import I1, MemRefType, ScalarType, VectorType, element_type
 
 Row = tuple[str, ...]
 """The lanes of a value: names or literals."""
+MASK = "int"
+"""The word of a packed bool: 0 or -1."""
+PACKED = (8, 4, 2)
 DECLARATORS = 8
 """How many variables one line declares."""
 
@@ -57,7 +60,8 @@ class Writer:
     """Writes one function from top to bottom.
 
     ``exchange``: the next buffer for an exchange between lanes, None where a barrier must come
-    first. ``guarded``: lanes whose assertion failed stay for the barriers.
+    first. ``guarded``: lanes whose assertion failed stay for the barriers. ``packing``: vectors are
+    those of the language, for chips whose programs are one lane each.
     """
 
     def __init__(self, words: Words, needs: Needs, source: Module, lanes: int) -> None:
@@ -68,10 +72,12 @@ class Writer:
         self.source = source
         self.lanes = lanes
         self.guarded = False
+        self.packing = self.spelling.packs and not words.features.has_lanes
         self.uniform = Uniform()
         self.lines: list[str] = []
         self.shared: list[str] = []
         self.rows: dict[Value, Row] = {}
+        self.packs: dict[Value, Row] = {}
         self.buffers: dict[Value, Buffer] = {}
         self.products: dict[Value, tuple[Row, Row]] = {}
         self.used: dict[str, Parameter] = {}
@@ -79,6 +85,7 @@ class Writer:
         self.accesses: dict[str, int] = {}
         self.exchange: int | None = 0
         self._known: dict[str, Parameter] = {}
+        self._inside: list[list[Value]] = [[]]
         self._count = 0
         self._indent = 1
 
@@ -90,13 +97,52 @@ class Writer:
         return f"v{self._count}"
 
     def row(self, value: Value) -> Row:
-        """Return the lanes of a value."""
-        return self.rows[value]
+        """Return the lanes of a value; those of packed vectors are parts of these."""
+        found = self.rows.get(value)
+        if found is None:
+            found = self.rows[value] = parts_of(self, value)
+        return found
 
     def one(self, value: Value) -> str:
         """Return a scalar."""
-        (only,) = self.rows[value]
+        (only,) = self.row(value)
         return only
+
+    def is_packed(self, value: Value) -> bool:
+        """Return whether a value is held in vectors of the language."""
+        return self.packing and bool(widths_of(value))
+
+    def units(self, value: Value) -> Row:
+        """Return the variables that hold a value: its packed vectors, else its lanes."""
+        if not self.is_packed(value):
+            return self.row(value)
+        found = self.packs.get(value)
+        if found is None:
+            found = self.packs[value] = packs_of(self, value)
+            self._inside[-1].append(value)
+        return found
+
+    def unit_words(self, value: Value) -> list[str]:
+        """Return the types of these variables."""
+        word = self.word(value)
+        if not self.is_packed(value):
+            return [word] * lanes_of(value)
+        if scalar_of(value) is I1:
+            word = MASK
+        return [self.spelling.vector_word(word, n) for n in widths_of(value)]
+
+    def bind_units(self, value: Value, units: Iterable[str]) -> None:
+        """Let a value be held in these variables."""
+        if self.is_packed(value):
+            self.packs[value] = tuple(units)
+            self.rows.pop(value, None)
+        else:
+            self.bind(value, units)
+
+    def define_units(self, value: Value, texts: Sequence[str]) -> None:
+        """Declare the variables that hold a result."""
+        words = self.unit_words(value)
+        self.bind_units(value, [self.let(w, t) for w, t in zip(words, texts, strict=True)])
 
     def word(self, value: Value) -> str:
         """Return the C type of a value's lanes."""
@@ -105,6 +151,7 @@ class Writer:
     def bind(self, value: Value, row: Iterable[str]) -> None:
         """Let a value be written as these names or literals."""
         self.rows[value] = tuple(row)
+        self.packs.pop(value, None)
 
     def offer(self, parameter: Parameter) -> str:
         """Make a parameter known and return its name; it is declared when the text uses it."""
@@ -130,17 +177,20 @@ class Writer:
         """Write a line that opens a block."""
         self.do(text + " {")
         self._indent += 1
+        self._inside.append([])
 
     def close(self, text: str = "}") -> None:
-        """Close a block."""
+        """Close a block: vectors that were packed in it are out of reach."""
+        for value in self._inside.pop():
+            self.packs.pop(value, None)
         self._indent -= 1
         self.do(text)
 
     def otherwise(self) -> None:
         """Close the first half of a branch and open the second."""
-        self._indent -= 1
-        self.do("} else {")
+        self.close("} else {")
         self._indent += 1
+        self._inside.append([])
 
     def let(self, word: str, text: str) -> str:
         """Declare a variable and return its name."""
@@ -162,31 +212,36 @@ class Writer:
         return names
 
     def variables(self, value: Value, first: Sequence[str] | None = None) -> Row:
-        """Declare variables that are assigned later, one for each lane."""
-        names = [self.fresh() for _ in range(lanes_of(value))]
+        """Declare variables that are assigned later and hold a value."""
+        words = self.unit_words(value)
+        names = [self.fresh() for _ in words]
+        texts = names if first is None else [f"{n} = {t}" for n, t in zip(names, first, strict=True)]
         for at in range(0, len(names), DECLARATORS):
-            part = names[at : at + DECLARATORS]
-            if first is None:
-                listed = ", ".join(part)
-            else:
-                given = first[at : at + DECLARATORS]
-                listed = ", ".join(f"{n} = {t}" for n, t in zip(part, given, strict=True))
-            self.do(f"{self.word(value)} {listed};")
+            # All units of one type stand together, the longest first.
+            for word in dict.fromkeys(words[at : at + DECLARATORS]):
+                same = [
+                    text
+                    for text, w in zip(
+                        texts[at : at + DECLARATORS], words[at : at + DECLARATORS], strict=True
+                    )
+                    if w == word
+                ]
+                self.do(f"{word} {', '.join(same)};")
         return tuple(names)
 
-    def assign(self, moves: Sequence[tuple[Row, Row, str]]) -> None:
-        """Assign all at once: rows of names, of texts, and the C type; what is still read is saved.
+    def assign(self, moves: Sequence[tuple[Row, Row, Sequence[str]]]) -> None:
+        """Assign all at once: variables, texts and types; what is still to be read is saved.
 
         Loop-carried values may trade places.
         """
-        pairs = [(n, t, word) for ns, ts, word in moves for n, t in zip(ns, ts, strict=True)]
-        pairs = [pair for pair in pairs if pair[0] != pair[1]]
-        overwritten = {name for name, _, _ in pairs}
+        triples = [t for names, texts, words in moves for t in zip(names, texts, words, strict=True)]
+        triples = [t for t in triples if t[0] != t[1]]
+        overwritten = {name for name, _, _ in triples}
         saved: dict[str, str] = {}
-        for _, text, word in pairs:
+        for _, text, word in triples:
             if text in overwritten and text not in saved:
                 saved[text] = self.let(word, text)
-        parts = [f"{name} = {saved.get(text, text)};" for name, text, _ in pairs]
+        parts = [f"{name} = {saved.get(text, text)};" for name, text, _ in triples]
         for at in range(0, len(parts), DECLARATORS):
             self.do(" ".join(parts[at : at + DECLARATORS]))
 
@@ -214,6 +269,43 @@ class Writer:
     def counted(self, what: str) -> None:
         """Count an access for the report."""
         self.accesses[what] = self.accesses.get(what, 0) + 1
+
+
+def widths_of(value: Value) -> list[int]:
+    """Return how a vector is cut into packed ones; empty for what is no such vector."""
+    if not isinstance(value.type, VectorType):
+        return []
+    left, found = value.type.size, []
+    for width in PACKED:
+        found += [width] * (left // width)
+        left %= width
+    return [] if left else found
+
+
+def parts_of(w: Writer, value: Value) -> Row:
+    """Return the lanes of packed vectors."""
+    tail = " != 0" if scalar_of(value) is I1 else ""
+    units = zip(w.packs[value], widths_of(value), strict=True)
+    texts = [f"{w.spelling.part(unit, i)}{tail}" for unit, n in units for i in range(n)]
+    return tuple(f"({text})" if tail else text for text in texts)
+
+
+def packs_of(w: Writer, value: Value) -> Row:
+    """Return packed vectors made of lanes: of one text when the lanes are alike."""
+    row = w.row(value)
+    if scalar_of(value) is I1:
+        row = tuple(MASKS.get(lane, f"({lane} ? -1 : 0)") for lane in row)
+    made: list[str] = []
+    at = 0
+    for n, word in zip(widths_of(value), w.unit_words(value), strict=True):
+        lanes = row[at : at + n]
+        listed = lanes[0] if len(set(lanes)) == 1 else ", ".join(lanes)
+        made.append(w.let(word, f"({word})({listed})"))
+        at += n
+    return tuple(made)
+
+
+MASKS = {"true": "-1", "false": "0"}
 
 
 def lanes_of(value: Value) -> int:

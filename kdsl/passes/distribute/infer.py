@@ -34,13 +34,13 @@ from kdsl.passes.distribute.dot_plan import DotPlan, plan_dot
 from kdsl.passes.distribute.lazy import is_lazy
 from kdsl.passes.distribute.project import broadcast_layout, slice_layout, unslice_layout
 from kdsl.passes.distribute.scan_layout import scan_layout
+from kdsl.passes.distribute.stage import Stage, stages_of
 from kdsl.passes.tile_layout import unit_axis
 from kdsl.target.features import Features
 from kdsl.target.layout import Layout, blocked
 
 if TYPE_CHECKING:
     from kdsl.passes.distribute.lowering import Table
-    from kdsl.passes.distribute.staging import Stage
 
 Transfer = Callable[[Layout], Layout | None]
 Edge = tuple[Value, Value, Transfer]
@@ -89,8 +89,6 @@ def infer(block: Block, features: Features, warps: int, table: Table) -> Plan:
     for value, layout in solver.seeds(ops):
         solver.give(value, layout)
         solver.spread()
-    from kdsl.passes.distribute.staging import stages_of
-
     staged = stages_of(ops, dots, features, warps)
     return Plan(solver.result(), solver.lazy, dots, staged)
 

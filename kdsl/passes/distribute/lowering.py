@@ -18,9 +18,10 @@ from kdsl.passes.distribute.infer import Plan, infer
 from kdsl.passes.distribute.lane import Lane
 from kdsl.passes.distribute.lazy import compute_lazily
 from kdsl.passes.distribute.order import Event, Order
-from kdsl.passes.distribute.rearrange import convert
+from kdsl.passes.distribute.rearrange import View, convert, in_registers
+from kdsl.passes.distribute.stage import Stage, staged_bytes
 from kdsl.target.features import Features
-from kdsl.target.layout import Layout
+from kdsl.target.layout import Layout, row_major
 from kdsl.target.target import Target
 
 Rule = Callable[[Any, "Lowering"], None]
@@ -71,6 +72,7 @@ class Lowering:
         self.order = Order()
         self.scalars: dict[Value, Value] = {}
         self._held: dict[Value, Held] = {}
+        self._buffers: dict[Op, Value] = {}
         self._scopes: list[dict[tuple[Value, Layout], Value]] = [{}]
 
     # ------------------------------------------------------------------------------- layouts
@@ -146,6 +148,29 @@ class Lowering:
         source = self._known(value, own)
         assert source is not None, f"{value} is read before it is computed"
         return convert(self, source, own, layout)
+
+    def is_near(self, value: Value, layout: Layout) -> bool:
+        """Return whether a tile comes to a layout without workgroup memory."""
+        if value in self.plan.lazy or self._known(value, layout) is not None:
+            return True
+        if value in self._held:
+            return False
+        own = self.layout_of(value)
+        strides = tuple(row_major(own.shape))
+        return in_registers([View(own, strides)], View(layout, strides)) is not None
+
+    def buffer(self, stage: Stage) -> Value:
+        """Return the workgroup memory of a staged load."""
+        found = self._buffers.get(stage.home)
+        if found is None:
+            found = self.lane.allocate((stage.room,), stage.element)
+            self._buffers[stage.home] = found
+        return found
+
+    def spare_bytes(self) -> int:
+        """Return how much workgroup memory staged tiles leave."""
+        staged = self.features.shared_bytes - staged_bytes(self.plan.stages.values())
+        return max(0, staged)
 
     # ------------------------------------------------------------------------------- control
 

@@ -174,7 +174,7 @@ def _wider(low: Lowering, op: StoreTile, layout: Layout) -> Layout | None:
     if unit is None or len(kind.shape) < 2 or bits >= WORD_BITS:
         return None
     size = kind.size * bits // 8
-    if size * 2 > lane.features.shared_bytes or Window(low, op, layout).width * bits >= WORD_BITS:
+    if size * 2 > low.spare_bytes() or Window(low, op, layout).width * bits >= WORD_BITS:
         return None
     wide = blocked(kind.shape, bits, lane.subgroup, lane.warps, unit)
     return wide if Window(low, op, wide).width * bits > WORD_BITS else None

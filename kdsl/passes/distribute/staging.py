@@ -6,24 +6,21 @@ lanes that read together meet in a bank, and read as the fragments that the inst
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import TYPE_CHECKING
 
 from kdsl.dialects.arith import Addi
-from kdsl.dialects.kdsl import Dot, LoadTile, Transpose
+from kdsl.dialects.kdsl import LoadTile
 from kdsl.dialects.lanes import CopyAsync
-from kdsl.ir.core import Op, Value
-from kdsl.ir.types import I1, ScalarType, TensorType
-from kdsl.passes.distribute.dot_plan import DotPlan
+from kdsl.ir.core import Value
+from kdsl.ir.types import I1, ScalarType
 from kdsl.passes.distribute.matrix_load import load_matrices
 from kdsl.passes.distribute.memory import load_window, read_pieces
-from kdsl.passes.distribute.scratch import from_scratch, into_scratch, padded, place
+from kdsl.passes.distribute.scratch import from_scratch, into_scratch, place
+from kdsl.passes.distribute.stage import Stage
 from kdsl.passes.distribute.window import Window
-from kdsl.passes.tile_layout import unit_axis
-from kdsl.target.features import Features
-from kdsl.target.layout import Layout, blocked
+from kdsl.target.layout import Layout
 
 if TYPE_CHECKING:
     from kdsl.passes.distribute.lowering import Lowering
@@ -63,88 +60,9 @@ class Staged:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """How a load is staged: the layout it arrives in, and its place in workgroup memory.
-
-    ``slots`` places, so that later turns of a loop may arrive while one is read.
-    """
-
-    layout: Layout
-    strides: tuple[int, ...]
-    size: int
-    element: ScalarType
-    slots: int = 1
-
-    @property
-    def bytes(self) -> int:
-        """The workgroup memory that it takes."""
-        return self.slots * self.size * max(8, self.element.bits) // 8
-
-
-def stages_of(
-    ops: Iterable[Op], dots: dict[Op, DotPlan], features: Features, warps: int
-) -> dict[Op, Stage]:
-    """Return the loads that go through workgroup memory, as long as there is room."""
-    from kdsl.passes.distribute.pipeline import turns_ahead
-
-    loads = [op for op in ops if isinstance(op, LoadTile) and _is_for_dots(op, dots)]
-    room = features.shared_bytes * 3 // 4
-    wanted = {op: _stage(op, features, warps) for op in loads}
-    if features.async_copy:
-        ahead: dict[Op, Stage] = {op: replace(s, slots=turns_ahead(op)) for op, s in wanted.items()}
-        if sum(stage.bytes for stage in ahead.values()) <= room:
-            return ahead
-    found: dict[Op, Stage] = {}
-    for op, stage in wanted.items():
-        if stage.bytes <= room:
-            found[op] = stage
-            room -= stage.bytes
-    return found
-
-
-def _is_for_dots(op: LoadTile, dots: dict[Op, DotPlan]) -> bool:
-    """Return whether only matrix units read a tile, as a second operand or once in its loop."""
-    kind = op.y.type
-    if kind.rank != 2 or unit_axis(op) is None or kind.element.bits not in WORDS:
-        return False
-    readers = list(_readers(op.y))
-    if not readers or any(r is None for r in readers):
-        return False
-    return all(
-        dot in dots and dots[dot].atom is not None and (which == 1 or dot.parent is op.parent)
-        for dot, which in filter(None, readers)
-    )
-
-
-def _readers(value: Value) -> Iterable[tuple[Op, int] | None]:
-    """Yield the dots that read a tile, turned or not, and as which operand; None for others."""
-    for user in value.users:
-        if isinstance(user, Transpose):
-            yield from _readers(user.y)
-        elif isinstance(user, Dot) and user.acc is not value and user.a is not user.b:
-            yield user, int(user.b is value)
-        else:
-            yield None
-
-
-def _stage(op: LoadTile, features: Features, warps: int) -> Stage:
-    kind = op.y.type
-    assert isinstance(kind, TensorType)
-    unit = unit_axis(op)
-    order = sorted(range(kind.rank), key=lambda axis: axis == unit)
-    ordered, _ = padded([kind.shape[axis] for axis in order], kind.element)
-    strides = [0] * kind.rank
-    for axis, step in zip(order, ordered, strict=True):
-        strides[axis] = step
-    rows = prod(kind.shape) // kind.shape[order[-1]]
-    layout = blocked(kind.shape, kind.element.bits, max(1, features.subgroup), warps, unit)
-    return Stage(layout, tuple(strides), rows * ordered[0], kind.element)
-
-
 def lower_staged(op: LoadTile, low: Lowering, stage: Stage) -> None:
     """Load a tile into workgroup memory and wait for it."""
-    buffer = low.lane.allocate((stage.size,), stage.element)
+    buffer = low.buffer(stage)
     block = low.builder.block
     low.order.write(buffer, block, block.last)
     fragment = load_window(low, op, stage.layout)

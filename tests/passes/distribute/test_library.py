@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from kdsl.passes.simt import Simt
 from kdsl.target.target import Target
 from kdsl.testing import simt
 from kdsl.testing.library_cases import Case, library_cases, matrix_cases
-from tests.passes.distribute.lanes import MFMA, MMA, PLAIN, SPLIT, WMMA, close
+from tests.passes.distribute.lanes import MFMA, MMA, PLAIN, SPLIT, SQUARE, WMMA, close
 
 LANES = Pipeline(
     "lanes",
@@ -61,3 +62,10 @@ def test_a_kernel_means_the_same_on_lanes(case: Case) -> None:
 @pytest.mark.parametrize("case", matrix_cases(), ids=str)
 def test_a_kernel_on_matrix_units_means_the_same(case: Case, target: Target) -> None:
     check(case, target)
+
+
+@pytest.mark.parametrize("target", [MFMA, WMMA, SQUARE], ids=str)
+@pytest.mark.parametrize("case", [c for c in matrix_cases() if "bf16" in str(c)], ids=str)
+def test_a_kernel_with_little_workgroup_memory_means_the_same(case: Case, target: Target) -> None:
+    little = replace(target.features, shared_bytes=12 * 1024)
+    check(case, replace(target, features=little))
