@@ -1,4 +1,4 @@
-"""LLVM text to a code object: generate in a child process, link, check, measure."""
+"""LLVM text to a code object and its launcher: generate in a child process, link, check."""
 
 from __future__ import annotations
 
@@ -17,17 +17,25 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
+import kdsl.dialects.all  # noqa: F401 - the parser knows the ops of imported dialects
 from kdsl.codegen.backend import Artifact, Source
 from kdsl.errors import AssembleError, AssemblerDiedError, InternalError, SpillError
+from kdsl.ir.parser import parse
 from kdsl.target.target import Target
 from kdsl_amdgpu.emit import HOST_MARK
 from kdsl_amdgpu.features import chip_of
+from kdsl_amdgpu.host import kernel_abi
+from kdsl_amdgpu.launcher import host_object, host_text, host_triple, runtime_ir
 from kdsl_amdgpu.link import link
 from kdsl_amdgpu.metadata import Kernel, check
-from kdsl_amdgpu.quality import access_lines, faults, report
+from kdsl_amdgpu.quality import Quality, access_lines, faults, report
 
-FORMAT = "amdgpu-code-object"
+FORMAT = "elf-object"
+ROCM_MEMORY = 10
+"""DLPack's number of the memory that kernels work on."""
 LINKERS = ("ld.lld", "ld.lld-22", "ld.lld-21", "ld.lld-20")
+SPILLS_ALLOWED = 4
+"""A kernel may spill one in so many of a lane's registers; ``explain()`` says so."""
 SPILL_ADVICE = "smaller tiles or more subgroups: k.schedule(BN=..., warps=...)"
 WORDS = 2000
 """How much of a dead process's last words is quoted."""
@@ -150,6 +158,16 @@ def link_with(program: str, data: bytes) -> bytes:
         return made.read_bytes()
 
 
+def _refuse_spills(name: str, row: Quality, target: Target) -> None:
+    """Raise SpillError where more than a few values of a matrix kernel live in memory."""
+    registers = target.features.lane_registers
+    if row.matrix_instructions and row.vector_spills > registers // SPILLS_ALLOWED:
+        what = "; ".join(faults(row))
+        raise SpillError(
+            kernel=name, schedule="", what=what, registers=registers, advice=SPILL_ADVICE
+        )
+
+
 def host_of(text: str) -> dict[str, Any]:
     """Return the host's part of an emitted text: entries, and how kernels are launched."""
     line = next(x for x in reversed(text.splitlines()) if x.startswith(HOST_MARK))
@@ -171,23 +189,39 @@ def code_of(digest: str) -> Code:
 
 
 def assemble(source: Source, target: Target) -> Artifact:
-    """Return the code object. Raises SpillError for matrix kernels that spill."""
+    """Return an object of the host: the launcher of the entries, with the code object inside.
+
+    Text without kernels is a built file's own launcher. Raises SpillError for matrix kernels that
+    spill.
+    """
+    if HOST_MARK not in source.text:
+        data = host_object(source.text)
+        digest = hashlib.sha256(data).hexdigest()
+        return Artifact(data, FORMAT, source.entries, {}, digest)
     code = generate(source.text, target)
     rows = report(code.assembly, code.kernels, target)
     for name, row in rows.items():
-        for what in faults(row):
-            registers = target.features.lane_registers
-            raise SpillError(
-                kernel=name, schedule="", what=what, registers=registers, advice=SPILL_ADVICE
-            )
+        _refuse_spills(name, row, target)
+    host = host_of(source.text)
+    started = time.perf_counter()
+    data = host_object(_launcher(host, code)) if source.entries else code.loadable
     facts = {
-        "llvm": code.seconds,
-        "host": host_of(source.text),
+        "llvm": code.seconds | {"launcher": time.perf_counter() - started},
+        "host": host,
         "kernels": {name: row.facts() for name, row in rows.items()},
         "accesses": access_lines(rows),
+        "device": ROCM_MEMORY,
+        "triple": host_triple(),
+        "images": [[f"{target.chip} code object", hashlib.sha256(code.loadable).hexdigest()]],
+        "runtime": [runtime_ir()],
     }
-    digest = hashlib.sha256(code.loadable).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
     _MADE[digest] = code
     while len(_MADE) > KEPT:
         del _MADE[next(iter(_MADE))]
-    return Artifact(code.loadable, FORMAT, source.entries, facts, digest)
+    return Artifact(data, FORMAT, source.entries, facts, digest)
+
+
+def _launcher(host: dict[str, Any], code: Code) -> str:
+    abis = {n: kernel_abi(row, code.kernels[n].facts) for n, row in host["kernels"].items()}
+    return host_text(parse(host["module"]), abis, code.loadable)

@@ -11,15 +11,13 @@ from kdsl.passes.licm import LoopInvariantCodeMotion
 from kdsl.passes.manager import Pipeline
 from kdsl.passes.pipelines import SIMPLIFY
 from kdsl.passes.simt import Simt
-from kdsl_amdgpu.assemble import assemble
+from kdsl_amdgpu.assemble import ROCM_MEMORY, assemble
 from kdsl_amdgpu.emit import emit, lower
 from kdsl_amdgpu.features import CHIPS, NAME, resolve
 from kdsl_amdgpu.wide import DecomposeWide
 
 HOST = frozenset({kdsl.Launch, memref.Alloc, memref.Dealloc})
 """Ops of entries, which the host runs."""
-ROCM_MEMORY = 10
-"""DLPack's number of the memory that kernels work on."""
 
 BACKEND = Backend(
     name=NAME,

@@ -146,5 +146,6 @@ def access_lines(rows: dict[str, Quality]) -> list[str]:
         held = f"{row.vector_registers} vector registers, {row.lds_bytes} bytes of workgroup memory"
         waves = f"{row.occupancy} waves a SIMD"
         matrix = f"; {row.matrix_instructions} matrix" if row.matrix_instructions else ""
-        lines.append(f"{name}: accesses: {parts or 'none'}{matrix}; {held}; {waves}")
+        spilled = "".join(f"; {what}" for what in faults(row))
+        lines.append(f"{name}: accesses: {parts or 'none'}{matrix}; {held}; {waves}{spilled}")
     return lines

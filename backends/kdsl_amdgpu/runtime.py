@@ -20,6 +20,7 @@ from kdsl.target.target import Target
 from kdsl_amdgpu.features import chip_of
 from kdsl_amdgpu.hip import Driver, driver
 from kdsl_amdgpu.host import STATUS_BYTES, Grid, kernel_abi, segment
+from kdsl_amdgpu.launcher import image_of
 from kdsl_amdgpu.metadata import check
 
 GRID_LIMITS = (2**31 - 1, 65535, 65535)
@@ -33,7 +34,7 @@ class Image:
 
     def __init__(self, name: str, artifact: Artifact, target: Target, hip: Driver) -> None:
         self.name = name
-        self.artifact = artifact
+        self.image = image_of(artifact.data)
         self.target = target
         self.hip = hip
         self.queue = 0
@@ -41,7 +42,7 @@ class Image:
         self.functions: dict[int, dict[str, ctypes.c_void_p]] = {}
         self.status: dict[int, int] = {}
         facts = artifact.facts["host"]["kernels"]
-        kernels = check(artifact.data, chip_of(target).granule)
+        kernels = check(self.image, chip_of(target).granule)
         self.abis = {n: kernel_abi(row, kernels[n].facts) for n, row in facts.items()}
 
     def enter(self, queue: int, index: int) -> None:
@@ -53,7 +54,7 @@ class Image:
         chip = self.hip.chip(index)
         if chip != self.target.chip:
             raise WrongDeviceError(target=self.target, device=f"device {index}", chip=chip)
-        module = self.hip.load(self.artifact.data)
+        module = self.hip.load(self.image)
         self.functions[index] = {n: self.hip.function(module, n) for n in self.abis}
         self.status[index] = self.hip.zeroed(STATUS_BYTES)
 

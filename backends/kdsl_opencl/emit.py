@@ -5,7 +5,7 @@ from __future__ import annotations
 from kdsl.codegen.backend import Source
 from kdsl.codegen.clike.facts import entries_of, facts_line
 from kdsl.codegen.clike.module import Kernel, table, write_module
-from kdsl.codegen.clike.packed import packed_table
+from kdsl.codegen.clike.packed import add_packed_rows
 from kdsl.codegen.clike.writer import Parameter
 from kdsl.codegen.lowering import LoweringTable
 from kdsl.ir.core import Module
@@ -14,7 +14,8 @@ from kdsl_opencl.spelling import OPENCL
 
 SUFFIX = ".cl"
 
-lower: LoweringTable = packed_table(table("the OpenCL back end"))
+lower: LoweringTable = table("the OpenCL back end")
+add_packed_rows(lower)
 
 
 def emit(module: Module, target: Target) -> Source:

@@ -234,8 +234,13 @@ class Kernel(Function):
 
         A later call wins. ``target`` is a back end's name, a chip, or ``backend:chip``.
         """
-        from kdsl.language.schedule import target_name
+        from kdsl.language.schedule import OPTIONS, target_name
 
+        known = {*self.params.consts, *OPTIONS}
+        for name in options:
+            if name not in known:
+                listed = ", ".join(sorted(known))
+                raise UnknownParameterError(where(), kernel=self.name, name=name, known=listed)
         consts = {n: v for n, v in options.items() if n in self.params.consts}
         rest = {n: v for n, v in options.items() if n not in self.params.consts}
         rest = {("num_stages" if n == "stages" else n): v for n, v in rest.items()}

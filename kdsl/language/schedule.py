@@ -149,5 +149,8 @@ def autotune(
     return decorate
 
 
-OPTIONS = {"num_stages", "stages", "num_warps", "warps", "consumers", "maxnreg"}
+OPTIONS = {
+    "num_stages", "stages", "num_warps", "warps", "consumers", "maxnreg", "buffers", "ping_pong",
+    "rescale", "a_operand", "persistent", "group", "registers", "portable",
+}  # fmt: skip
 """Schedule options that are no Const parameters."""

@@ -13,9 +13,12 @@ def attention_tiles(size: int) -> tuple[int, int]:
     groups of rows, by three where the output is small; a lane then holds, of each of its two rows,
     a quarter of the scores (f32), the weights (16 bits) and the output (f32).
     """
-    unit = kd.features().matrix_rows
+    features = kd.features()
+    unit = features.matrix_rows
     if not unit:
-        return 64, 64
+        # Without a unit that reads matrices, fragments of keys take registers beside the output.
+        narrow = 0 < features.lane_registers <= 256 and not features.matrix_load
+        return (128, 32) if narrow and size > 64 else (64, 64)
     groups = 3 if size <= 64 else 2
     fits = [n for n in (128, 112, 96, 80, 64) if n // 2 + n // 4 + size // 2 <= MATRIX_REGISTERS]
     return unit * groups, fits[0] if fits else 64

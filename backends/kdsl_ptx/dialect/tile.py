@@ -180,8 +180,9 @@ class Roles(Op, name="ptx.roles", traits=(RegionEffects,), regions=3):
 
 
 class Draw(Op, name="ptx.draw", traits=EFFECTS):
-    """Scheduler: wait until the next tile slot is empty, and draw the number of a tile.
+    """Scheduler: draw the number of a tile; there need not be an empty slot for it yet.
 
+    So the way to the counter, and what is worked out from the number, hide behind a running tile.
     The first draw gives the workgroup's number; later ones ``counter`` + number of workgroups, and
     count on. The draw that finds ``counter`` at ``total`` - 1 sets it back to zero. Numbers from
     ``total`` on are no tiles: the role publishes a dead record and ends. Without ``persistent`` the
@@ -195,7 +196,7 @@ class Draw(Op, name="ptx.draw", traits=EFFECTS):
 
 
 class Publish(Op, name="ptx.publish", traits=EFFECTS):
-    """Scheduler: write the record into the slot, and arrive at *known*.
+    """Scheduler: wait until the next slot is empty, write the record, and arrive at *known*.
 
     The last word is 0 in the dead record that ends all roles, else not 0.
     """
@@ -241,9 +242,10 @@ class TileRecord(Op, name="ptx.tile_record", traits=EFFECTS):
 
 
 class TilePeek(Op, name="ptx.tile_peek", traits=EFFECTS):
-    """Consumer: wait until the record of the next tile is known, and read it; the slot stays closed.
+    """Consumer: wait until the record of the next tile is known, and read it.
 
-    A dead record has the words of some tile, so that loads by them stay inside of buffers.
+    The slot stays closed. A dead record has the words of some tile, so that loads by them stay
+    inside of buffers.
     """
 
     words = result(ANY, variadic=True)

@@ -14,6 +14,7 @@ from kdsl.codegen.llvm.types import item_bytes
 from kdsl.codegen.lowering import LoweringTable
 from kdsl.dialects import arith, kdsl, memref, vector
 from kdsl.dialects.arith import constant_of
+from kdsl.ir.attributes import Dense
 from kdsl.ir.core import BlockArgument, Value
 from kdsl.ir.types import DYNAMIC, I1, INDEX, ScalarType, element_type
 from kdsl_ptx.emit.integers import extend_text
@@ -92,8 +93,40 @@ def _flatten(index: Value, sign: int, atoms: list[tuple[Value, int]]) -> int:
         return _flatten(op.lhs, sign, atoms) + _flatten(op.rhs, sign, atoms)
     if isinstance(op, arith.Subi):
         return _flatten(op.lhs, sign, atoms) + _flatten(op.rhs, -sign, atoms)
+    if isinstance(op, vector.Extract):
+        found: list[Value] = []
+        number = _element(op.x, op.static_position[0], found)
+        if number is not None:
+            atoms += [(value, sign) for value in found]
+            return sign * number
     atoms.append((index, sign))
     return 0
+
+
+def _element(value: Value, at: int, atoms: list[Value]) -> int | None:
+    """Split an element of a vector of indices into a constant and scalars; None when it is none.
+
+    Lanes' positions in tiles are a scalar in all elements plus a constant for each.
+    """
+    op = value.op
+    if isinstance(op, vector.Shuffle):
+        first = count_of(op.operands[0].type)
+        taken = op.mask[at]
+        side = op.operands[0] if taken < first else op.operands[1]
+        return _element(side, taken if taken < first else taken - first, atoms)
+    if isinstance(op, arith.Addi):
+        left, right = _element(op.lhs, at, atoms), _element(op.rhs, at, atoms)
+        return None if left is None or right is None else left + right
+    if isinstance(op, arith.Constant):
+        known = op.value
+        return int(known.full()[at]) if isinstance(known, Dense) else None
+    if isinstance(op, vector.Broadcast) and isinstance(op.x.type, ScalarType):
+        inner: list[tuple[Value, int]] = []
+        number = _flatten(op.x, 1, inner)
+        if all(sign > 0 for _, sign in inner):
+            atoms += [scalar for scalar, _ in inner]
+            return number
+    return None
 
 
 def depth_of(value: Value) -> int:

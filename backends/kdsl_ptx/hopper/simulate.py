@@ -269,6 +269,12 @@ class Runner:
         count = len(self.group.slots)
         return self.tiles % count, self.tiles // count
 
+    def open_slot(self) -> Place:
+        """Return the tile slot whose record was read last."""
+        if not self.open:
+            raise ProtocolError("an operand's room is used when no tile slot is open")
+        return self.group.slots[self.open[-1]]
+
     def ring_slot(self) -> tuple[int, int]:
         """Return the role's next ring slot, and how often it was used before."""
         count = len(self.group.ring)
@@ -293,10 +299,9 @@ def _after(barrier: Barrier, phases: int) -> Callable[[], bool]:
 
 
 def draw(run: Runner, op: tile.Draw, operands: list[Any]) -> Run:
-    """Draw a tile once the next slot is empty."""
+    """Draw a tile, before there is room for it."""
     counter, total = operands
-    number, uses = run.slot()
-    yield _after(run.group.empty[number], uses)
+    yield lambda: True
     run.draws += 1
     group = run.group
     if run.draws == 1:
@@ -307,14 +312,14 @@ def draw(run: Runner, op: tile.Draw, operands: list[Any]) -> Run:
 
 
 def publish(run: Runner, op: tile.Publish, operands: list[Any]) -> Run:
-    """Write the record."""
-    number, _ = run.slot()
+    """Write the record once its slot is empty."""
+    number, uses = run.slot()
     group = run.group
+    yield _after(group.empty[number], uses)
     if group.slots[number].holders:
         raise ProtocolError(f"{group.slots[number].name} is overwritten before it was released")
     group.records[number] = run.session.record(op, operands)
     group.known[number].arrive()
-    yield lambda: True
     return ()
 
 
@@ -391,9 +396,7 @@ def tile_operand(run: Runner, op: tile.TileOperand, operands: list[Any]) -> Run:
     """Refer to an operand of the open slot."""
     del operands
     yield lambda: True
-    if not run.open:
-        raise ProtocolError("an operand is read when no tile slot is open")
-    place = run.group.slots[run.open[-1]]
+    place = run.open_slot()
     found = Shared(place, place.version, op.index, run.number)
     found.read()
     return (found,)
@@ -403,7 +406,7 @@ def operand_store(run: Runner, op: tile.OperandStore, operands: list[Any]) -> Ru
     """Write the warpgroup's rows over an operand."""
     value = run.settled(operands[0])
     yield lambda: True
-    place, me = run.group.slots[run.open[-1]], run.number
+    place, me = run.open_slot(), run.number
     found = Shared(place, place.version, op.index, me)
     old = found.read()
     if run.session.has_data:
@@ -541,7 +544,7 @@ def tile_store(run: Runner, op: tile.TileStore, operands: list[Any]) -> Run:
     value, where, *coords = operands
     value = run.settled(value)
     group, me = run.group, run.number
-    place = group.staging[me] if op.place < 0 else group.slots[run.open[-1]]
+    place = group.staging[me] if op.place < 0 else run.open_slot()
     if place.leaving.get(me):
         raise ProtocolError(f"{place.name} is written while its output is being stored")
     place.leaving[me] = 1

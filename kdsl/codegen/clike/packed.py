@@ -13,7 +13,7 @@ from typing import Any
 from kdsl.codegen.clike import values
 from kdsl.codegen.clike.memory import place
 from kdsl.codegen.clike.values import CMPF_NAMES, CMPI_NAMES, INTEGER_OPERATORS, NEGATED, ORDERED
-from kdsl.codegen.clike.writer import Row, Writer, scalar_of, widths_of
+from kdsl.codegen.clike.writer import MASK, Row, Writer, scalar_of, widths_of
 from kdsl.codegen.lowering import Lowering, LoweringTable
 from kdsl.dialects import arith, math, vector
 from kdsl.dialects.arith import constant_of
@@ -22,17 +22,18 @@ from kdsl.ir.types import F16, F32, I1, I32, INDEX, ScalarType
 
 lower = LoweringTable("packed vectors")
 
+PASSED_BITS = 256
 Make = Callable[..., str]
 """From the packed operands and their width to an expression."""
 
 
-def packed_table(rows: LoweringTable) -> LoweringTable:
-    """Return ``rows`` with those of this module in front, where a value is packed."""
-    made = LoweringTable(rows.name)
-    made.include(rows)
+def add_packed_rows(rows: LoweringTable) -> None:
+    """Put the rows of this module before those of a table, for values that are packed.
+
+    In place: rows of ops with regions know the table that they are in.
+    """
     for kind in lower.ops:
-        made._rows[kind] = _either(lower._rows[kind], rows._rows[kind])
-    return made
+        rows._rows[kind] = _either(lower._rows[kind], rows._rows[kind])
 
 
 def _either(packed: Lowering, plain: Lowering) -> Lowering:
@@ -59,6 +60,26 @@ def each(op: Any, w: Writer, make: Make) -> None:
 
 def vector_of(w: Writer, word: str, n: int) -> str:
     return w.spelling.vector_word(word, n)
+
+
+def called(w: Writer, word: str, n: int, bits: int, call: Callable[..., str], *units: str) -> str:
+    """Return ``call(n, *units)``, in halves where a vector is too long to be passed.
+
+    ``word`` is the result's element, ``bits`` the size of the largest element that is passed or
+    returned. Some drivers pass vectors beyond 256 bits in other ways than their library expects.
+    """
+    if n * bits <= PASSED_BITS:
+        return call(n, *units)
+    low, high = (
+        called(w, word, n // 2, bits, call, *(f"({u}).{half}" for u in units))
+        for half in ("lo", "hi")
+    )
+    return f"({vector_of(w, word, n)})({low}, {high})"
+
+
+def converted(w: Writer, word: str, n: int, bits: int, x: str) -> str:
+    """Return a packed vector converted to elements of ``word``."""
+    return called(w, word, n, bits, lambda m, u: f"convert_{vector_of(w, word, m)}({u})", x)
 
 
 def as_signed(w: Writer, x: str, t: ScalarType, n: int) -> str:
@@ -123,20 +144,26 @@ def choice(op: Any, w: Writer) -> None:
         values.lower._rows[kind](op, w)
         return
     name = "max" if kind in (arith.Maxsi, arith.Maxui) else "min"
+
+    def both(_: int, a: str, b: str) -> str:
+        return f"{name}({a}, {b})"
+
     if kind in (arith.Maxui, arith.Minui):
-        each(op, w, lambda a, b, n: f"{name}({a}, {b})")
+        word = w.words.unsigned(t)
+        each(op, w, lambda a, b, n: called(w, word, n, t.bits, both, a, b))
         return
+    word = w.words.signed(t)
 
     def make(a: str, b: str, n: int) -> str:
-        text = f"{name}({as_signed(w, a, t, n)}, {as_signed(w, b, t, n)})"
-        return as_unsigned(w, text, t, n)
+        seen = [as_signed(w, x, t, n) for x in (a, b)]
+        return as_unsigned(w, called(w, word, n, t.bits, both, *seen), t, n)
 
     each(op, w, make)
 
 
-def mask_text(text: str, t: ScalarType, n: int) -> str:
+def mask_text(w: Writer, text: str, t: ScalarType, n: int) -> str:
     """Return a comparison's result as an ``int`` mask: it comes in the size of what is compared."""
-    return f"({text})" if t.bits == I32.bits else f"convert_int{n}({text})"
+    return f"({text})" if t.bits == I32.bits else converted(w, MASK, n, t.bits, text)
 
 
 @lower(arith.Cmpi)
@@ -150,7 +177,7 @@ def cmpi(op: arith.Cmpi, w: Writer) -> None:
     def make(a: str, b: str, n: int) -> str:
         if name[0] == "s":
             a, b = as_signed(w, a, t, n), as_signed(w, b, t, n)
-        return mask_text(f"{a} {sign} {b}", t, n)
+        return mask_text(w, f"{a} {sign} {b}", t, n)
 
     each(op, w, make)
 
@@ -161,7 +188,7 @@ def cmpf(op: arith.Cmpf, w: Writer) -> None:
     if name in ("false", "true"):
         values.cmpf(op, w)
         return
-    each(op, w, lambda a, b, n: mask_text(comparison(name, a, b), t, n))
+    each(op, w, lambda a, b, n: mask_text(w, comparison(name, a, b), t, n))
 
 
 def comparison(name: str, a: str, b: str) -> str:
@@ -178,9 +205,13 @@ def comparison(name: str, a: str, b: str) -> str:
 
 def select_text(w: Writer, mask: str, a: str, b: str, t: ScalarType, n: int) -> str:
     """Return ``a`` where the mask holds, else ``b``: masks have the size of what is chosen."""
-    if t.bits != I32.bits:
-        mask = f"convert_{vector_of(w, w.words.signed(t), n)}({mask})"
-    return f"select({b}, {a}, {mask})"
+
+    def choose(m: int, a: str, b: str, mask: str) -> str:
+        if t.bits != I32.bits:
+            mask = f"convert_{vector_of(w, w.words.signed(t), m)}({mask})"
+        return f"select({b}, {a}, {mask})"
+
+    return called(w, w.words.word(t), n, t.bits, choose, a, b, mask)
 
 
 @lower(arith.Select)
@@ -202,8 +233,13 @@ def select(op: arith.Select, w: Writer) -> None:
 
 def _function(word: str) -> Lowering:
     def write(op: Any, w: Writer) -> None:
-        name = w.spelling.functions[word]
-        each(op, w, lambda *units: f"{name}({', '.join(units[:-1])})")
+        name, t = w.spelling.functions[word], scalar_of(op.y)
+        held = w.words.word(t)
+
+        def call(_: int, *units: str) -> str:
+            return f"{name}({', '.join(units)})"
+
+        each(op, w, lambda *units: called(w, held, units[-1], t.bits, call, *units[:-1]))
 
     return write
 
@@ -224,7 +260,7 @@ def maximum(op: Any, w: Writer) -> None:
 
     def make(a: str, b: str, n: int) -> str:
         lost = a if spreads else b
-        mask = mask_text(f"({a} {sign} {b}) | ({lost} != {lost})", t, n)
+        mask = mask_text(w, f"({a} {sign} {b}) | ({lost} != {lost})", t, n)
         return select_text(w, mask, a, b, t, n)
 
     each(op, w, make)
@@ -240,17 +276,26 @@ def mulf(op: arith.Mulf, w: Writer) -> None:
 
 @lower(arith.Addf, arith.Subf)
 def add_or_subtract(op: Any, w: Writer) -> None:
-    minus = isinstance(op, arith.Subf)
-    name, sign = w.spelling.functions["fma"], "-" if minus else ""
+    sign = "-" if isinstance(op, arith.Subf) else ""
     left, right = op.operands
     if right in w.products:
-        triples = _with_product(w, right, left)
-        w.define_units(op.y, [f"{name}({sign}{a}, {b}, {c})" for a, b, c in triples])
+        triples = [(sign + a, b, c) for a, b, c in _with_product(w, right, left)]
     elif left in w.products:
-        triples = _with_product(w, left, right)
-        w.define_units(op.y, [f"{name}({a}, {b}, {sign}{c})" for a, b, c in triples])
+        triples = [(a, b, sign + c) for a, b, c in _with_product(w, left, right)]
     else:
         each(op, w, lambda a, b, n: f"{a} {sign or '+'} {b}")
+        return
+    name, t = w.spelling.functions["fma"], scalar_of(op.y)
+    word = w.words.word(t)
+
+    def call(_: int, a: str, b: str, c: str) -> str:
+        return f"{name}({a}, {b}, {c})"
+
+    widths = widths_of(op.y)
+    texts = [
+        called(w, word, n, t.bits, call, *lanes) for lanes, n in zip(triples, widths, strict=True)
+    ]
+    w.define_units(op.y, texts)
 
 
 def _with_product(w: Writer, product: Value, other: Value) -> list[tuple[str, str, str]]:
@@ -281,7 +326,7 @@ def resize(op: Any, w: Writer) -> None:
 
         def lowest(x: str, n: int) -> str:
             kind = vector_of(w, word, n)
-            return mask_text(f"({x} & ({kind})(1)) != ({kind})(0)", source, n)
+            return mask_text(w, f"({x} & ({kind})(1)) != ({kind})(0)", source, n)
 
         each(op, w, lowest)
     elif isinstance(op, arith.Extsi | arith.IndexCast) and grows:
@@ -289,49 +334,47 @@ def resize(op: Any, w: Writer) -> None:
 
         def widen(x: str, n: int) -> str:
             seen = x if source is I1 else as_signed(w, x, source, n)
-            return as_unsigned(w, f"convert_{vector_of(w, word, n)}({seen})", target, n)
+            return as_unsigned(w, converted(w, word, n, target.bits, seen), target, n)
 
         each(op, w, widen)
     else:
         word = w.words.unsigned(target)
-        tail = " & 1" if source is I1 else ""
-        each(op, w, lambda x, n: f"convert_{vector_of(w, word, n)}({x}{tail})")
+        tail, bits = " & 1" if source is I1 else "", max(source.bits, target.bits)
+        each(op, w, lambda x, n: converted(w, word, n, bits, f"{x}{tail}"))
 
 
 @lower(arith.Sitofp, arith.Uitofp)
 def to_float(op: Any, w: Writer) -> None:
     word, t = w.word(op.y), scalar_of(op.x)
+    bits = max(t.bits, scalar_of(op.y).bits)
     if t is I1:
         values.lower._rows[type(op)](op, w)
     elif isinstance(op, arith.Sitofp):
-        each(op, w, lambda x, n: f"convert_{vector_of(w, word, n)}({as_signed(w, x, t, n)})")
+        each(op, w, lambda x, n: converted(w, word, n, bits, as_signed(w, x, t, n)))
     else:
-        each(op, w, lambda x, n: f"convert_{vector_of(w, word, n)}({x})")
+        each(op, w, lambda x, n: converted(w, word, n, bits, x))
 
 
 @lower(arith.Fptosi, arith.Fptoui)
 def to_integer(op: Any, w: Writer) -> None:
     t = scalar_of(op.y)
+    bits = max(t.bits, scalar_of(op.x).bits)
     if t is I1:
         values.float_to_integer(op, w)
     elif isinstance(op, arith.Fptoui):
         word = w.words.unsigned(t)
-        each(op, w, lambda x, n: f"convert_{vector_of(w, word, n)}({x})")
+        each(op, w, lambda x, n: converted(w, word, n, bits, x))
     else:
         word = w.words.signed(t)
-
-        def make(x: str, n: int) -> str:
-            return as_unsigned(w, f"convert_{vector_of(w, word, n)}({x})", t, n)
-
-        each(op, w, make)
+        each(op, w, lambda x, n: as_unsigned(w, converted(w, word, n, bits, x), t, n))
 
 
 @lower(arith.Extf, arith.Truncf)
 def convert_float(op: Any, w: Writer) -> None:
     source, target = scalar_of(op.x), scalar_of(op.y)
     if not (w.words.is_held(source) or w.words.is_held(target)):
-        word = w.word(op.y)
-        each(op, w, lambda x, n: f"convert_{vector_of(w, word, n)}({x})")
+        word, bits = w.word(op.y), max(source.bits, target.bits)
+        each(op, w, lambda x, n: converted(w, word, n, bits, x))
         return
     if (source, target) not in ((F16, F32), (F32, F16)):
         raise lower.refuse(op, f"{source} to {target}")
@@ -372,7 +415,7 @@ def load(op: vector.Load, w: Writer) -> None:
     base, at = w.use(w.buffers[op.source].base), place(w, op.source, op.indices)
     texts, first = [], 0
     for n in widths_of(op.y):
-        text = f"vload{n}(0, {base} + {_offset(at, first)})"
+        text = loaded(w, base, at, first, n, t)
         if t is I1:
             text = f"convert_int{n}({text} != (uchar{n})(0))"
         texts.append(text)
@@ -391,9 +434,28 @@ def store(op: vector.Store, w: Writer) -> None:
     first = 0
     for n, unit in zip(widths_of(op.value), w.units(op.value), strict=True):
         text = f"convert_uchar{n}({unit} & 1)" if t is I1 else unit
-        w.do(f"vstore{n}({text}, 0, {base} + {_offset(at, first)});")
+        stored(w, text, base, at, first, n, t)
         w.counted(f"store of {n} x {t}")
         first += n
+
+
+def loaded(w: Writer, base: str, at: str, first: int, n: int, t: ScalarType) -> str:
+    """Return the expression that reads a packed vector."""
+    if n * t.bits <= PASSED_BITS:
+        return f"vload{n}(0, {base} + {_offset(at, first)})"
+    half = n // 2
+    parts = [loaded(w, base, at, first + i * half, half, t) for i in range(2)]
+    return f"({vector_of(w, w.words.memory(t), n)})({', '.join(parts)})"
+
+
+def stored(w: Writer, x: str, base: str, at: str, first: int, n: int, t: ScalarType) -> None:
+    """Write a packed vector to memory."""
+    if n * t.bits <= PASSED_BITS:
+        w.do(f"vstore{n}({x}, 0, {base} + {_offset(at, first)});")
+        return
+    half = n // 2
+    stored(w, f"({x}).lo", base, at, first, half, t)
+    stored(w, f"({x}).hi", base, at, first + half, half, t)
 
 
 @lower(vector.MaskedLoad)
@@ -408,7 +470,7 @@ def masked_load(op: vector.MaskedLoad, w: Writer) -> None:
     first = 0
     for n, name, mask in zip(widths_of(op.y), names, w.units(op.mask), strict=True):
         w.open(f"if (all({mask}))")
-        w.do(f"{name} = vload{n}(0, {base} + {_offset(at, first)});")
+        w.do(f"{name} = {loaded(w, base, at, first, n, t)};")
         w.otherwise()
         for i in range(n):
             lane, part = w.spelling.part(mask, i), w.spelling.part(name, i)
@@ -430,7 +492,7 @@ def masked_store(op: vector.MaskedStore, w: Writer) -> None:
     units = zip(widths_of(op.value), w.units(op.value), w.units(op.mask), strict=True)
     for n, unit, mask in units:
         w.open(f"if (all({mask}))")
-        w.do(f"vstore{n}({unit}, 0, {base} + {_offset(at, first)});")
+        stored(w, unit, base, at, first, n, t)
         w.otherwise()
         for i in range(n):
             lane, part = w.spelling.part(mask, i), w.spelling.part(unit, i)
@@ -498,5 +560,5 @@ def _combined(w: Writer, kind: str, a: str, b: str, t: ScalarType, n: int) -> st
     if kind in ("add", "mul"):
         return f"{a} {'+' if kind == 'add' else '*'} {b}"
     lost = a if kind.endswith("imumf") else b
-    mask = mask_text(f"({a} {_CHOSEN[kind]} {b}) | ({lost} != {lost})", t, n)
+    mask = mask_text(w, f"({a} {_CHOSEN[kind]} {b}) | ({lost} != {lost})", t, n)
     return select_text(w, mask, a, b, t, n)

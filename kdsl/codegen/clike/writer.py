@@ -215,7 +215,9 @@ class Writer:
         """Declare variables that are assigned later and hold a value."""
         words = self.unit_words(value)
         names = [self.fresh() for _ in words]
-        texts = names if first is None else [f"{n} = {t}" for n, t in zip(names, first, strict=True)]
+        texts = (
+            names if first is None else [f"{n} = {t}" for n, t in zip(names, first, strict=True)]
+        )
         for at in range(0, len(names), DECLARATORS):
             # All units of one type stand together, the longest first.
             for word in dict.fromkeys(words[at : at + DECLARATORS]):
@@ -234,7 +236,9 @@ class Writer:
 
         Loop-carried values may trade places.
         """
-        triples = [t for names, texts, words in moves for t in zip(names, texts, words, strict=True)]
+        triples = [
+            t for names, texts, words in moves for t in zip(names, texts, words, strict=True)
+        ]
         triples = [t for t in triples if t[0] != t[1]]
         overwritten = {name for name, _, _ in triples}
         saved: dict[str, str] = {}

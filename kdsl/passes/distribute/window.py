@@ -26,7 +26,7 @@ from kdsl.dialects.arith import (
 from kdsl.dialects.kdsl import Address, LoadTile, NumPrograms, ProgramId, StoreTile
 from kdsl.dialects.memref import Dim
 from kdsl.ir.builder import Builder
-from kdsl.ir.core import BlockArgument, Value
+from kdsl.ir.core import BlockArgument, Value, defining_op
 from kdsl.ir.types import DYNAMIC, INDEX, MemRefType
 from kdsl.passes.distribute.affine import clamped
 from kdsl.passes.distribute.scratch import ACCESS_BITS, runs
@@ -128,7 +128,9 @@ class Window:
         b, lane = self.low.builder, self.low.lane
         dim, step = self.op.dims[axis], self.op.steps[axis]
         offset = self.offsets[dim]
-        end = b.create(Minsi, self.stops[axis], self._extent(dim))
+        end = self.stops[axis]
+        if not self._is_extent(self.op.stops[axis], dim):
+            end = b.create(Minsi, end, self._extent(dim))
         room = b.create(Subi, end, offset)
         if step > 1:
             # ceil(room / step): the quotient of negative room is not above zero either way.
@@ -141,6 +143,12 @@ class Window:
         if step > 1:
             first = b.create(Divsi, first, lane.i32(step))
         return first, stop
+
+    def _is_extent(self, stop: Value, dim: int) -> bool:
+        """Return whether a bound is the size of the dimension itself."""
+        op = defining_op(stop, Dim)
+        buffer = self.op.source if isinstance(self.op, LoadTile) else self.op.target
+        return op is not None and op.source is buffer and constant_of(op.index) == dim
 
     def _extent(self, dim: int) -> Value:
         lane = self.low.lane

@@ -23,6 +23,7 @@ from kdsl_amdgpu import hip, runtime
 from kdsl_amdgpu.assemble import assemble
 from kdsl_amdgpu.emit import emit
 from kdsl_amdgpu.features import resolve
+from kdsl_amdgpu.launcher import image_of
 from kdsl_amdgpu.metadata import check
 
 spec = importlib.util.spec_from_file_location("samples", Path(__file__).with_name("samples.py"))
@@ -140,7 +141,8 @@ def test_a_launch_passes_the_segment_that_the_metadata_describes(library):
     assert call(entry, *arrays) == 0
     ((sizes, segment),) = library.segments
     assert sizes == [4, 1, 1, 256, 1, 1, 0]
-    (row,) = check(assemble(emit(parse(samples.add(grid=4)), GFX942), GFX942).data, 8).values()
+    made = assemble(emit(parse(samples.add(grid=4)), GFX942), GFX942)
+    (row,) = check(image_of(made.data), 8).values()
     wanted = [w for a in arrays for w in (a.ctypes.data, 1000)]
     for value, place in zip(wanted, row.facts[".args"], strict=False):
         at, size = place[".offset"], place[".size"]

@@ -69,10 +69,8 @@ def wait_for(lane: RoleLane, cursor: Cursor, offset: int) -> None:
 
 
 def draw(op: tile.Draw, low: Lowering) -> None:
-    """Draw a tile's number once the next slot is free."""
-    lane = role_lane(low)
-    words, b = lane.words, low.builder
-    wait_for(lane, lane.slots, lane.memory.empty)
+    """Draw a tile's number."""
+    words, b = role_lane(low).words, low.builder
     first = words.differ(get(words, "scheduler.first"), 0)
     put(words, "scheduler.first", 0)
     own, later = Block(), Block()
@@ -102,9 +100,10 @@ def _store_zero(low: Lowering, counter: Value) -> None:
 
 
 def publish(op: tile.Publish, low: Lowering) -> None:
-    """Write the record and say that it is known."""
+    """Write the record once its slot is free, and say that it is known."""
     lane = role_lane(low)
     words, memory = lane.words, lane.memory
+    wait_for(lane, lane.slots, memory.empty)
     at = lane.slots.at(words, lane.base, memory.record, memory.record_bytes)
     values = [low.scalar(v) for v in op.values]
     for i in range(0, len(values), VECTOR_WORDS):

@@ -10,14 +10,15 @@ import kdsl.dialects.all
 import kdsl_ptx.dialect.tile  # noqa: F401 - the parser knows the ops of imported dialects
 from kdsl import Const, Tensor, f32
 from kdsl.ir.interpreter import interpret
-from kdsl.ir.parser import parse
 from kdsl.passes.manager import run_pipeline
+from kdsl.passes.pipelines import OPTIMIZE
 from kdsl_ptx.features import resolve
 from kdsl_ptx.hopper.pipeline import SCHEDULE
 from kdsl_ptx.hopper.simulate import at_random, simulate
 
 HERE = Path(__file__).parent
 HOPPER = resolve("sm_90a")
+ONE_ORDER = (at_random(0),)
 BF16 = ml_dtypes.bfloat16
 M, F, I = kd.dims("M F I")
 T = kd.dtype_var("T", kd.bf16, kd.f16)
@@ -48,14 +49,16 @@ def gated(
     out[rows, cols].store((g / (1.0 + kd.exp2(g * -kd.LOG2E)) * u).to(T))
 
 
-def traced(kernel, **values):
-    """Return a kernel's module after the common passes."""
-    return parse(kernel.ir("optimize", **values))
+def traced(kernel, target=HOPPER, **values):
+    """Return a kernel's module, traced for a target, after the common passes."""
+    module = kernel.trace(kernel.specialize(**values), target).module
+    run_pipeline(OPTIMIZE, module, target)
+    return module
 
 
 def scheduled(kernel, target=HOPPER, **values):
     """Return a kernel's module after the passes that make roles."""
-    module = traced(kernel, **values)
+    module = traced(kernel, target, **values)
     run_pipeline(SCHEDULE, module, target, verify=True)
     return module
 
@@ -68,7 +71,7 @@ def lines(module):
     return found
 
 
-def answers_agree(kernel, values, arrays, orders=(at_random(0),), tolerance=0.03):
+def answers_agree(kernel, values, arrays, orders=ONE_ORDER, tolerance=0.03):
     """Check that the scheduled kernel's answer, run role by role, is the program's."""
     plain, roles = traced(kernel, **values), scheduled(kernel, **values)
     assert "ptx.roles" in str(roles), lines(roles)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from tests.backends.ptx.hopper.programs import HOPPER, gated, lines, scheduled, traced
 
-from kdsl.errors import ScheduleOptionError
+from kdsl.errors import ScheduleOptionError, UnknownParameterError
 from kdsl.library.attention import attention
 from kdsl.library.linear import matmul
 from kdsl.passes.manager import parse_pipeline, run_pipeline
 from kdsl_ptx.dialect import tile
 from kdsl_ptx.features import resolve
 from kdsl_ptx.hopper.plan import HopperPlan, planned
+from tests.backends.ptx.hopper.programs import HOPPER, gated, lines, scheduled, traced
 
 PREPARE = "narrow-dots,propagate-launch-constants,canonicalize,cse"
 
@@ -138,6 +138,11 @@ def test_options_of_a_schedule_reach_the_plan():
     device = next(f for f in module.functions if f.is_kernel)
     assert device.attributes["kdsl.schedule.num_stages"] == 3
     assert device.attributes["kdsl.schedule.registers"] == (40, 232)
+
+
+def test_an_option_that_does_not_exist_is_an_error():
+    with pytest.raises(UnknownParameterError, match="bufers"):
+        matmul.schedule("sm_90a", bufers=1)
 
 
 def traced_for(kernel, **values):

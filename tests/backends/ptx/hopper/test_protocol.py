@@ -198,7 +198,7 @@ def test_a_barrier_ends_its_phase_when_all_bytes_are_there():
     assert barrier.phases == 1
     barrier.arrive()
     assert barrier.phases == 2
+    overfull = Barrier(1, copies=1)
+    overfull.arrive()
     with pytest.raises(ProtocolError):
-        overfull = Barrier(1, copies=1)
-        overfull.arrive()
         overfull.arrive()
