@@ -250,7 +250,7 @@ def time_table(source: Source, artifact: Artifact, steps: list[Step]) -> str:
     """Return the milliseconds of each pass and stage, and of the assembler's own steps."""
     rows = [(step.name, step.seconds) for step in steps]
     for tool, seconds in artifact.facts.items():
-        if isinstance(seconds, dict):
+        if isinstance(seconds, dict) and all(isinstance(v, float) for v in seconds.values()):
             rows += [(f"  {tool}: {name}", took) for name, took in seconds.items()]
     total = sum(step.seconds for step in steps)
     title = ", ".join(source.entries) or "module"

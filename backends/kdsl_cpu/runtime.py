@@ -69,10 +69,12 @@ def try_out(
 ) -> Trial:
     """Run an entry on this processor; code for another one is only assembled."""
     if not runs_here(target):
-        return Trial("assembled", f"LLVM {'.'.join(map(str, llvm.llvm_version_info))}")
+        return Trial("assembled", "LLVM", ".".join(map(str, llvm.llvm_version_info)))
     function = module.function(entry)
     slots = words_of([p.type for p in function.body.args], args)
     loaded = load(artifact, target)[entry]  # holds the code for as long as it runs
     if status := loaded.call(ctypes.addressof(slots)):
         raise KernelAssertError(kernel=entry)
-    return Trial("hardware", f"{dict(detect().options)['cpu']} processor")
+    here = detect()
+    architecture = here.triple.partition("-")[0].replace("_", "-")
+    return Trial("hardware", f"{architecture} processor", dict(here.options)["cpu"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 
-from kdsl.errors import UnknownChipError
+from kdsl.errors import NoChipError, UnknownChipError
 from kdsl.target.features import Features
 from kdsl.target.target import Target
 from kdsl_metal.matrix import ATOM
@@ -38,12 +39,18 @@ CHIPS: dict[str, Features] = {
     "apple9": replace(APPLE7, threads=10),
 }
 """The names of Metal's GPU families."""
-DEFAULT = "apple7"
+OLDEST = "apple7"
 
 
 def resolve(chip: str = "") -> Target:
-    """Return the target of a GPU family; the oldest one for none. Raises UnknownChipError."""
-    name = chip or DEFAULT
+    """Return the target of a GPU family; on a Mac, the oldest one for none.
+
+    Raises UnknownChipError, NoChipError.
+    """
+    if not chip and platform.system() != "Darwin":
+        why = f"this system is {platform.system()}, Metal comes with macOS"
+        raise NoChipError(backend="metal", why=why, known=", ".join(CHIPS))
+    name = chip or OLDEST
     if name not in CHIPS:
         raise UnknownChipError(backend="metal", chip=chip, known=", ".join(CHIPS))
     return Target("metal", name, CHIPS[name])

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from kdsl.errors import UnknownChipError
+from kdsl.errors import KdslError, NoChipError, UnknownChipError
 from kdsl.target.features import Features
 from kdsl.target.target import Target
 from kdsl_opencl.device import device_of, library
@@ -59,8 +59,12 @@ def resolve(chip: str = "") -> Target:
 
 @cache
 def detect() -> Target:
-    """Return the device that kernels run on here. Raises MissingBackEndError, NoDeviceError."""
-    device = device_of(NATIVE)
+    """Return the device that kernels run on here. Raises NoChipError."""
+    try:
+        device = device_of(NATIVE)
+    except KdslError as problem:
+        known = ", ".join(CHIPS)
+        raise NoChipError(backend="opencl", why=problem.summary, known=known) from problem
     return Target("opencl", NATIVE, device_features(device), options=(("device", device.name),))
 
 

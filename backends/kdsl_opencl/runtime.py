@@ -173,4 +173,5 @@ def try_out(
     if entries[entry].call(ctypes.addressof(slots)):
         raise KernelAssertError(kernel=entry)
     rung = "emulator" if program.opened.simulated else "hardware"
-    return Trial(rung, program.opened.name)
+    platform = program.opened.device.platform
+    return Trial(rung, platform.name, f"{platform.version.strip()}, {program.opened.device.name}")

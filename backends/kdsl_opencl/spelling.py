@@ -32,17 +32,21 @@ ushort kdsl_to_f16(float x) {
     for name, text in (
         (
             f"kdsl_from_f16_{n}",
-            f"float{n} kdsl_from_f16_{n}(ushort{n} x) {{\n"
-            f"  uchar h[{2 * n}] __attribute__((aligned({2 * n})));\n"
-            f"  vstore{2 * n}(as_uchar{2 * n}(x), 0, h);\n"
-            f"  return vload_half{n}(0, (const __private half *)h);\n}}",
+            (
+                f"float{n} kdsl_from_f16_{n}(ushort{n} x) {{\n"
+                f"  uchar h[{2 * n}] __attribute__((aligned({2 * n})));\n"
+                f"  vstore{2 * n}(as_uchar{2 * n}(x), 0, h);\n"
+                f"  return vload_half{n}(0, (const __private half *)h);\n}}"
+            ),
         ),
         (
             f"kdsl_to_f16_{n}",
-            f"ushort{n} kdsl_to_f16_{n}(float{n} x) {{\n"
-            f"  uchar h[{2 * n}] __attribute__((aligned({2 * n})));\n"
-            f"  vstore_half{n}_rte(x, 0, (__private half *)h);\n"
-            f"  return as_ushort{n}(vload{2 * n}(0, h));\n}}",
+            (
+                f"ushort{n} kdsl_to_f16_{n}(float{n} x) {{\n"
+                f"  uchar h[{2 * n}] __attribute__((aligned({2 * n})));\n"
+                f"  vstore_half{n}_rte(x, 0, (__private half *)h);\n"
+                f"  return as_ushort{n}(vload{2 * n}(0, h));\n}}"
+            ),
         ),
     )
 }

@@ -56,7 +56,7 @@ def _assembled(artifact: Artifact) -> Trial:
     if tool == DRIVER:
         return Trial("text", "emitted, not assembled")
     path = find_tool(PTXAS) if tool == PTXAS else None
-    return Trial("assembled", f"{tool} {ptxas_version(path)}" if path else str(tool))
+    return Trial("assembled", str(tool), str(ptxas_version(path)) if path else "")
 
 
 class _Copies(ExitStack):

@@ -49,19 +49,20 @@ def rope_attention_on_device(folder: Path, shapes: tuple[AttentionShape, ...] = 
 class _Problem:
     """Inputs of one shape, ``[B, S, H, D]`` in memory and seen as ``[B, H, S, D]``."""
 
-    def __init__(self, torch: Any, shape: AttentionShape) -> None:
-        self.torch, self.shape = torch, shape
+    def __init__(self, clock: DeviceClock, shape: AttentionShape) -> None:
+        self.torch, self.shape = clock.torch, shape
+        torch, device = clock.torch, clock.place
         torch.manual_seed(7)
         self.q, self.k, self.v = (
             torch.randn(
-                shape.batch, shape.tokens, heads, shape.size, device="cuda", dtype=torch.bfloat16
+                shape.batch, shape.tokens, heads, shape.size, device=device, dtype=torch.bfloat16
             ).transpose(1, 2)
             for heads in (shape.heads, shape.kv_heads, shape.kv_heads)
         )
         self.out = torch.full_like(self.q, math.nan)
         self.scale = 1.0 / math.sqrt(shape.size)
-        angle = torch.arange(0, shape.size, 2, device="cuda", dtype=torch.float32) / shape.size
-        at = torch.arange(shape.tokens, device="cuda", dtype=torch.float32)
+        angle = torch.arange(0, shape.size, 2, device=device, dtype=torch.float32) / shape.size
+        at = torch.arange(shape.tokens, device=device, dtype=torch.float32)
         turns = at[:, None] * 10000.0 ** -angle[None, :]
         self.cos, self.sin = turns.cos(), turns.sin()
         self.turned_q, self.turned_k = torch.empty_like(self.q), torch.empty_like(self.k)
@@ -128,13 +129,13 @@ class _Problem:
 
 
 def _attention_rows(clock: DeviceClock, shape: AttentionShape) -> list[tuple[str, ...]]:
-    problem = _Problem(clock.torch, shape)
+    problem = _Problem(clock, shape)
     runs = problem.runs()
     errors = {name: problem.error(name, run) for name, run in runs.items()}
     timed: dict[str, dict[str, float]] = {}
     if shape.replay:
         timed["graph"] = clock.replayed(runs)
-    timed["burst"] = {name: clock.burst(run) for name, run in runs.items()}
+    timed["burst"] = clock.burst(runs)
     timed["sustained"] = clock.sustained(runs)
     rows: list[tuple[str, ...]] = []
     for mode, times in timed.items():
@@ -180,7 +181,7 @@ def _product_rows(clock: DeviceClock, size: int, wanted: float) -> list[tuple[st
 
     torch = clock.torch
     torch.manual_seed(7)
-    x, w = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    x, w = (torch.randn(size, size, device=clock.place, dtype=torch.bfloat16) for _ in range(2))
     out = torch.full_like(x, math.nan)
     title = f"product {size}^3"
     try:
@@ -193,7 +194,7 @@ def _product_rows(clock: DeviceClock, size: int, wanted: float) -> list[tuple[st
     runs: dict[str, Run] = {OURS: ours, "cuBLAS": lambda: torch.matmul(x, w.T)}
     rows: list[tuple[str, ...]] = []
     for mode, times in (
-        ("burst", {name: clock.burst(run) for name, run in runs.items()}),
+        ("burst", clock.burst(runs)),
         ("sustained", clock.sustained(runs)),
     ):
         for name, us in times.items():
@@ -220,7 +221,7 @@ def _product_rows(clock: DeviceClock, size: int, wanted: float) -> list[tuple[st
 
 
 def _plot(table: Table, path: Path) -> None:
-    """Draw the judged mode of each shape as bars; without matplotlib there is only the CSV."""
+    """Draw each shape in the mode that it is judged in; without matplotlib there is only the CSV."""
     try:
         import matplotlib as mpl
     except ImportError:
@@ -228,7 +229,8 @@ def _plot(table: Table, path: Path) -> None:
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    drawn = [row for row in table.rows if row[3] == "burst" and row[1] in (OURS, PEER, "cuBLAS")]
+    judged = {row[0]: row[3] for row in table.rows if row[1] == OURS and row[-2]}
+    drawn = [r for r in table.rows if r[3] == judged.get(r[0]) and r[1] in (OURS, PEER, "cuBLAS")]
     shapes = list(dict.fromkeys(row[0] for row in drawn))
     figure, axes = plt.subplots(figsize=(11, 0.42 * len(shapes) + 1.6))
     for offset, names, colour in ((-0.2, (OURS,), "#d95f02"), (0.2, (PEER, "cuBLAS"), "#7f7f7f")):
@@ -239,7 +241,7 @@ def _plot(table: Table, path: Path) -> None:
         axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
     axes.set_yticks(range(len(shapes)), shapes)
     axes.invert_yaxis()
-    axes.set_xlabel("TFLOP/s (cold caches, card cool; causal counted half)")
+    axes.set_xlabel("TFLOP/s (caches cold, card cool; short ones as a graph; causal counted half)")
     axes.set_title(table.title)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

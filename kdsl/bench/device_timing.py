@@ -19,6 +19,7 @@ Run = Callable[[], object]
 REST_S = 0.12
 """Before a burst: the card cools down and its clock recovers."""
 BURST_CALLS = 20
+BURST_ROUNDS = 4
 SUSTAINED_ROUNDS = 15
 CALLS_IN_A_ROUND = 2
 WARM_UP = 3
@@ -30,7 +31,7 @@ FLUSH_BYTES = 96 << 20
 
 
 class DeviceClock:
-    """Times functions on torch's current accelerator.
+    """Times functions on torch's current accelerator; ``place`` is what its tensors are made on.
 
     Raises BenchDeviceError where torch or a device is missing.
     """
@@ -44,25 +45,28 @@ class DeviceClock:
             raise BenchDeviceError(what="torch sees no GPU")
         self.torch: Any = torch
         self.device = torch.cuda.get_device_name()
-        self._flushed = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device="cuda")
+        self.place: Any = torch.accelerator.current_accelerator()
+        self._flushed = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device=self.place)
 
-    def burst(self, run: Run) -> float:
-        """Return the time of one call with cold caches on a cool card."""
+    def burst(self, runs: Mapping[str, Run]) -> dict[str, float]:
+        """Return the time of one call of each, with cold caches on a cool card, in turns."""
         cuda = self.torch.cuda
-        cuda.synchronize()
-        time.sleep(REST_S)
-        for _ in range(WARM_UP):
-            run()
-        times = []
-        for _ in range(BURST_CALLS):
-            self._flushed.fill_(1)
-            begin, end = self._events()
-            begin.record()
-            run()
-            end.record()
-            cuda.synchronize()
-            times.append(begin.elapsed_time(end) * 1e3)
-        return statistics.median(times)
+        times: dict[str, list[float]] = {name: [] for name in runs}
+        for _ in range(BURST_ROUNDS):
+            for name, run in runs.items():
+                cuda.synchronize()
+                time.sleep(REST_S)
+                for _ in range(WARM_UP):
+                    run()
+                for _ in range(BURST_CALLS // BURST_ROUNDS):
+                    self._flushed.fill_(1)
+                    begin, end = self._events()
+                    begin.record()
+                    run()
+                    end.record()
+                    cuda.synchronize()
+                    times[name].append(begin.elapsed_time(end) * 1e3)
+        return {name: statistics.median(values) for name, values in times.items()}
 
     def sustained(self, runs: Mapping[str, Run]) -> dict[str, float]:
         """Return the time of one call of each, all in turns without gaps."""

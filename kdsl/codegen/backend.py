@@ -60,10 +60,11 @@ RUNGS = ("hardware", "emulator", "assembled", "text")
 
 @dataclass(frozen=True)
 class Trial:
-    """How far an entry was checked on this machine, and by what ("PoCL 6.0", "ptxas 13.0")."""
+    """How far an entry was checked on this machine, by what ("ptxas"), and its version ("13.0")."""
 
     rung: str
     how: str
+    version: str = ""
 
     @property
     def ran(self) -> bool:

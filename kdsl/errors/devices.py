@@ -182,3 +182,15 @@ class LaneOrderError(LaunchError):
         Text for a device that is not here is compiled for this processor and run with its lanes
         in several orders, each array beside memory that may not be touched.
     """
+
+
+class NoLauncherError(TargetError):
+    """A shared object was to be built for a target whose kernels are started from Python."""
+
+    code = "KD0470"
+    message = "{target} has no launcher for shared objects: its kernels are started by kdsl itself"
+    hint = "run them under KDSL_TARGET, or take their text from kernel.source({target!r})"
+    explanation = """
+        A shared object needs native code that reaches the device's driver. The text of the kernels
+        is complete; its last line says how each is launched.
+    """

@@ -489,10 +489,9 @@ def trace_kernel(kernel: Any, binding: Binding, module: Module, symbol: str) -> 
         run(kernel, made, leaves, binding.consts)
         finish(made, function.body, kernel)
     for key, value in binding.options.items():
-        if isinstance(value, list):
-            value = tuple(value)
-        if isinstance(value, bool | int | str | tuple):
-            function.attributes[f"kdsl.schedule.{key}"] = value
+        option = tuple(value) if isinstance(value, list) else value
+        if isinstance(option, bool | int | str | tuple):
+            function.attributes[f"kdsl.schedule.{key}"] = option
     if made.program_id is not None and kernel.grid is None and not binding.spec.explicit_grid:
         raise NoGridError(made.program_id, kernel=kernel.name)
     if kernel.grid is None and made.program_id is None:

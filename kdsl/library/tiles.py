@@ -1,5 +1,7 @@
 """Tile sizes by what a chip can do; every choice may be overridden by the kernels' Const values."""
 
+from __future__ import annotations
+
 import kdsl as kd
 
 MATRIX_REGISTERS = 208

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from kdsl.errors.artifacts import ExportError
 from kdsl.ir.signature import PTR, SCALAR, TENSOR, Arg, Relation, Signature
+from kdsl.runtime.views import DEVICE_NAMES, HOST
 from kdsl.serving import codes
 from kdsl.serving.dtypes import BORDERS, SCALARS, widest
 from kdsl.serving.irtext import MESSAGE_BYTES, Function, Strings
@@ -26,7 +27,6 @@ DL_DATA, DL_DEVICE, DL_RANK, DL_DTYPE, DL_SHAPE, DL_STRIDES, DL_OFFSET = 0, 8, 1
 DL_NUMBER = 12
 ANY_NUMBER = "-1"
 """No array has said yet on which device it is."""
-DEVICE_NAMES = {2: "CUDA", 4: "OpenCL", 7: "Vulkan", 8: "Metal", 10: "ROCm"}
 
 
 def ordinal(index: int) -> str:
@@ -214,7 +214,7 @@ class _Core:
         """Check the kind of memory; of several devices of a kind, all arrays are on one."""
         fn, index, wanted = self.fn, array.index, self.entry.device
         device = fn.field(tensor, DL_DEVICE, "i32")
-        name = DEVICE_NAMES.get(wanted, "CPU")
+        name = DEVICE_NAMES.get(wanted, HOST)
         self._need(
             index,
             f"icmp eq i32 {device}, {wanted}",

@@ -255,11 +255,11 @@ def _converts(kind: type[Op], source: ScalarType, target: ScalarType) -> bool:
 def build_module(cases: Sequence[Case], lanes: int = 0) -> Module:
     """Return a module with an entry for each case: pointers to inputs and output, and a count.
 
-    With ``lanes`` the entry launches a kernel of one workgroup, in which every lane does the same.
+    With ``lanes`` the entry launches a kernel of one workgroup, whose lanes share the elements.
     """
     module = Module.empty()
     for case in cases:
-        function = _function(case)
+        function = loop_over(case, lanes)
         module.body.append(function)
         if lanes:
             module.body.append(_launching(function, lanes))
@@ -282,16 +282,21 @@ def _launching(kernel: func.Func, lanes: int) -> func.Func:
     return f
 
 
-def _function(case: Case) -> func.Func:
+def loop_over(case: Case, lanes: int = 0) -> func.Func:
+    """Return a function that applies a case to all elements of arrays, or a lane's share of it."""
     elements = operand_elements(case)
-    result = _result_element(case)
+    result = result_element(case)
     types = [memref_type((DYNAMIC,), t) for t in (*elements, result)]
     f = func.Func.empty(case.name, (*types, INDEX))
     b = Builder(f.body)
     *arrays, out, count = f.body.args
-    zero = arith.index_constant(b, 0)
-    step = arith.index_constant(b, max(case.width, 1))
-    loop = scf.for_loop(b, zero, count, step)
+    width = max(case.width, 1)
+    first = arith.index_constant(b, 0)
+    if lanes > 1:
+        lane = b.create(gpu.ThreadId, dimension=gpu.X)
+        first = b.create(arith.Muli, lane, arith.index_constant(b, width))
+    step = arith.index_constant(b, width * max(lanes, 1))
+    loop = scf.for_loop(b, first, count, step)
     with b.at(loop.body):
         i = loop.body.args[0]
         given = [_load(b, a, i, t, case.width) for a, t in zip(arrays, elements, strict=True)]
@@ -306,7 +311,8 @@ def _function(case: Case) -> func.Func:
     return f
 
 
-def _result_element(case: Case) -> ScalarType:
+def result_element(case: Case) -> ScalarType:
+    """Return the element type of the result."""
     if case.to is not None:
         return case.to
     return I1 if case.kind in (arith.Cmpi, arith.Cmpf) else case.element
@@ -342,7 +348,7 @@ def check_backend(backend: Backend, target: Target, cases: Sequence[Case], lanes
         for f, case in zip(functions, cases, strict=True)
     }
     run = Run()
-    wanted = {case.name: _meaning(case, ops[case.name]) for case in cases}
+    wanted = {case.name: meaning(case, ops[case.name]) for case in cases}
     steps = (backend.pipeline, Pipeline("legalize", (Legalize(backend.legal),)))
     run_pipeline(Pipeline("conformance", steps), module, target)
     artifact = backend.assemble(backend.emit(module, target), target)
@@ -351,13 +357,14 @@ def check_backend(backend: Backend, target: Target, cases: Sequence[Case], lanes
         inputs, expected = wanted[case.name]
         got = _execute(entries[case.name].call, case, inputs)
         run.compared += len(got)
-        problem = _compare(case, inputs, expected, got)
+        problem = compare(case, inputs, expected, got)
         if problem is not None:
             run.problems.append(problem)
     return run
 
 
-def _meaning(case: Case, op: Any) -> tuple[list[np.ndarray], np.ndarray]:
+def meaning(case: Case, op: Any) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return inputs, and what the op makes of them."""
     inputs = inputs_of(case)
     with np.errstate(all="ignore"):
         expected = np.asarray(op.evaluate(*inputs))
@@ -369,33 +376,38 @@ def _execute(call: Callable[[int], int], case: Case, inputs: list[np.ndarray]) -
     width = max(case.width, 1)
     padded = -(-count // width) * width
     arrays = [np.concatenate([a, np.repeat(a[:1], padded - count)]) for a in inputs]
-    out = np.zeros(padded, _result_element(case).numpy)
+    out = np.zeros(padded, result_element(case).numpy)
     slots = [a.ctypes.data for a in (*arrays, out)]
     words = (ctypes.c_int64 * (len(slots) + 1))(*slots, padded)
     assert call(ctypes.addressof(words)) == 0
     return out[:count]
 
 
-def _compare(
-    case: Case, inputs: list[np.ndarray], expected: np.ndarray, got: np.ndarray
+def compare(
+    case: Case,
+    inputs: list[np.ndarray],
+    expected: np.ndarray,
+    got: np.ndarray,
+    ulps: float = 0.0,
 ) -> Problem | None:
+    """Return the first element that differs by more than the op may be off, or by ``ulps``."""
     expected = expected.astype(got.dtype)
-    wrong = ~_close(case, expected, got)
+    wrong = ~_close(case, expected, got, ulps)
     if not wrong.any():
         return None
     at = int(np.flatnonzero(wrong)[0])
     return Problem(case, tuple(a[at] for a in inputs), expected[at], got[at])
 
 
-def _close(case: Case, expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-    if element_type(_result_element(case)).kind != "f":
+def _close(case: Case, expected: np.ndarray, got: np.ndarray, ulps: float) -> np.ndarray:
+    if element_type(result_element(case)).kind != "f":
         return expected == got
     raw = np.dtype(f"u{got.dtype.itemsize}")
     with np.errstate(all="ignore"):
         same = expected.view(raw) == got.view(raw)
         both_nan = np.isnan(expected) & np.isnan(got)
         zeros = (expected == 0) & (got == 0) & np.bool_(case.kind in SIGNLESS_ZEROS)
-        ulps = ULPS.get(case.kind, 0.0)
+        ulps = max(ulps, ULPS.get(case.kind, 0.0))
         if case.kind is math.Powf and case.element is F64:
             ulps = POW_DOUBLE_ULPS
         return same | both_nan | zeros | (ulp_distance(expected, got) <= ulps)

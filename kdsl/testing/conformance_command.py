@@ -1,63 +1,124 @@
-"""kdsl conformance: try every library kernel on every target, and write what was checked."""
+"""kdsl conformance: try every library kernel and every op on every target, write what was checked."""
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kdsl.cli.console import progress
-from kdsl.cli.userfile import write_text
+from kdsl.cli.userfile import read_text, write_text
 from kdsl.errors import ConformanceError
 
-PREFACE = """# Conformance
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
-Written by `kdsl conformance`; every line was seen by the run that wrote it, on the machine that it
-names. *Executed on hardware* and *executed in an emulator* mean that the results were compared with
-the interpreted kernel, element by element; *assembled* that the target's own assembler took the
-code; *text checked* that code was written and nothing took it. Refusals carry their error code."""
+    from kdsl.testing.conformance_record import Recorded
+    from kdsl.testing.conformance_table import Table
+
+PAGE, ROWS, HARDWARE = "conformance.md", "conformance.json", "conformance-hardware.json"
+TARGETS = (
+    "x86-64-v3", "sm_80", "sm_90a", "gfx90a", "gfx942", "gfx1100", "gfx1201", "opencl", "metal",
+)  # fmt: skip
+"""Of the page: chips that one back end alone knows, and back ends whose device is at hand."""
+QUICK_KERNELS, QUICK_OPS, QUICK_WIDTH = 16, 23, 3
+"""Of a quick check: every 16th case of the library, every 23rd op on one width."""
+SHOWN = 5
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
 @click.option("--target", "names", multiple=True, help="A target; several may be given.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the page here.")
-@click.option("--json", "record", type=click.Path(path_type=Path), help="Write all rows here.")
-@click.option("--check", "page", type=click.Path(path_type=Path), help="Fail if this page differs.")
+@click.option("--folder", type=FOLDER, default=Path("docs"), show_default=True, help="Of the page.")
+@click.option("--write", is_flag=True, help=f"Write {PAGE} and {ROWS}.")
+@click.option("--check", is_flag=True, help="Fail if the page in the folder says something else.")
+@click.option("--quick", is_flag=True, help="Try a few rows only.")
+@click.option("--page-only", is_flag=True, help="Run nothing: make the page of the rows.")
+@click.option("--record", type=FILE, help="Add what ran on this machine's devices to a file.")
+@click.option("--processes", type=int, default=0, help="Default: as many as there are cores.")
 def conformance(
-    names: tuple[str, ...], out: Path | None, record: Path | None, page: Path | None
+    names: tuple[str, ...],
+    folder: Path,
+    write: bool,
+    check: bool,
+    quick: bool,
+    page_only: bool,
+    record: Path | None,
+    processes: int,
 ) -> None:
-    """Check every library kernel on every target that this machine can build for."""
-    from kdsl.codegen.registry import resolve_target
-    from kdsl.testing.conformance_table import as_json, check, every_case, markdown
+    """Check every library kernel and every op on the targets of the page, or on those named."""
+    from kdsl.testing.conformance_page import page
+    from kdsl.testing.conformance_record import from_json, read_executed, recorded, to_json
 
-    targets = [resolve_target(name) for name in names or default_names()]
-    cases = every_case()
-    rows = []
-    with progress("checking", total=len(cases) * len(targets)) as step:
-        for row in check(cases, targets):
-            rows.append(row)
-            step(f"{row.target} {row.kernel}")
-    text = markdown(rows, PREFACE)
-    if out is not None:
-        write_text(out, text)
-    if record is not None:
-        write_text(record, as_json(rows))
-    if out is None and page is None:
-        click.echo(text)
-    wrong = [row for row in rows if not row.is_right]
+    devices = read_executed(folder / HARDWARE)
+    if page_only:
+        found = from_json(read_text(folder / ROWS))
+    else:
+        table = _tried(names or TARGETS, quick, processes)
+        found = recorded(table)
+        if record is not None:
+            _record(record, table)
+    if write:
+        write_text(folder / ROWS, to_json(found))
+        write_text(folder / PAGE, page(found, devices))
+    elif check:
+        problems = differences(folder, found, complete=not (quick or names or page_only))
+        if problems:
+            click.echo("\n".join(problems), err=True)
+            raise ConformanceError(count=0, first=f"{len(problems)} rows differ: {problems[0]}")
+    elif record is None:
+        click.echo(page(found, devices))
+    _fail_if_wrong(found)
+
+
+def _fail_if_wrong(found: Recorded) -> None:
+    from kdsl.testing.conformance_page import wrong_rows
+
+    wrong = wrong_rows(found)
     if wrong:
-        raise ConformanceError(count=len(wrong), first=f"{wrong[0].target} {wrong[0].kernel}")
-    if page is not None and page.read_text() != text:
-        raise ConformanceError(count=0, first=f"{page} is stale")
+        click.echo("\n".join(wrong), err=True)
+        raise ConformanceError(count=len(wrong), first="; ".join(wrong[:SHOWN]))
 
 
-def default_names() -> list[str]:
-    """Return this machine's target, and every chip of the other back ends."""
-    from kdsl.codegen.registry import backend_named, backend_names, default_target
+def _tried(names: Sequence[str], quick: bool, processes: int) -> Table:
+    from kdsl.cli.forks import cores, mapped
+    from kdsl.testing.conformance_ops import op_cases
+    from kdsl.testing.conformance_table import every_case, make_table
 
-    here = default_target()
-    found = [str(here)]
-    for name in backend_names():
-        if name != here.backend:
-            found += [f"{name}:{chip}" for chip in backend_named(name).chips]
-    return found
+    cases, ops = every_case(), op_cases()
+    if quick:
+        cases = cases[::QUICK_KERNELS]
+        ops = [case for case in ops if case.width == QUICK_WIDTH][::QUICK_OPS]
+    with progress("checking") as step:
+
+        def each(job: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[Any]:
+            for number, done in enumerate(mapped(job, jobs, processes or cores()), 1):
+                step(f"{number} of {len(jobs)}")
+                yield done
+
+        return make_table(names, cases, ops, each)
+
+
+def _record(path: Path, table: Table) -> None:
+    from kdsl.testing.conformance_record import executed, executed_json, joined, read_executed
+
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    records = joined(read_executed(path), executed(table, today))
+    write_text(path, executed_json(records))
+    for row in records:
+        click.echo(f"{row.target} on {row.device}: {len(row.kernels)} kernels, {len(row.ops)} ops")
+
+
+def differences(folder: Path, found: Recorded, *, complete: bool) -> list[str]:
+    """Return where the rows of a folder differ from what was found, or its page from its rows."""
+    from kdsl.testing.conformance_page import page
+    from kdsl.testing.conformance_record import from_json, missing, read_executed, stale
+
+    old = from_json(read_text(folder / ROWS))
+    problems = stale(old, found) + (missing(old, found) if complete else [])
+    if read_text(folder / PAGE) != page(old, read_executed(folder / HARDWARE)):
+        problems.append(f"{folder / PAGE} is not the page of {ROWS}: kdsl conformance --page-only --write")
+    return problems

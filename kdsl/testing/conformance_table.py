@@ -1,4 +1,4 @@
-"""The table that says what was checked: every library kernel on every target, at its best rung.
+"""What was checked: every library kernel and every op on every target, at its best rung.
 
 The oracle is the traced module, interpreted. A result that differs is WRONG and fails the table;
 what a target cannot do is refused with a coded error, which the table names.
@@ -6,33 +6,25 @@ what a target cannot do is refused with a coded error, which the table names.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from kdsl.codegen.backend import RUNGS, Trial
-from kdsl.codegen.registry import backend_named
+from kdsl.codegen.backend import Backend, Trial
+from kdsl.codegen.registry import backend_named, resolve_target
 from kdsl.compiler import stages
-from kdsl.errors import KdslError
 from kdsl.ir.core import Module
 from kdsl.ir.interpreter import interpret
 from kdsl.target.target import Target
+from kdsl.testing.conformance import Case as OpCase
+from kdsl.testing.conformance_ops import OpRow, batches, check_ops, merged
 from kdsl.testing.library_cases import Case, library_cases, matrix_cases
+from kdsl.testing.trials import WRONG, attempt
 
-REFUSED, WRONG = "refused", "WRONG"
 ROUNDING = {"f32": 2e-5, "f16": 4e-3, "bf16": 3e-2}
 """Largest error relative to the largest value (above 1) by the narrowest dtype of a case."""
-WORDS = {
-    "hardware": "executed on hardware",
-    "emulator": "executed in an emulator",
-    "assembled": "assembled",
-    "text": "text checked",
-    REFUSED: "refused",
-    WRONG: "WRONG",
-}
 
 
 @dataclass(frozen=True)
@@ -44,10 +36,60 @@ class Row:
     target: str
     rung: str
     how: str
+    version: str = field(default="", compare=False)
 
     @property
     def is_right(self) -> bool:
         return self.rung != WRONG
+
+
+@dataclass
+class Table:
+    """All rows of a run, and the versions of the tools by what they are called."""
+
+    kernels: list[Row] = field(default_factory=list)
+    ops: list[OpRow] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def wrong(self) -> list[str]:
+        """The rows that differ."""
+        rows = [f"{r.target} {r.kernel} {r.options}: {r.how}" for r in self.kernels]
+        ops = [f"{r.target} {r.op} {r.dtype} x{r.width}: {r.how}" for r in self.ops]
+        rungs = [r.rung for r in (*self.kernels, *self.ops)]
+        return [text for text, rung in zip([*rows, *ops], rungs, strict=True) if rung == WRONG]
+
+
+Mapped = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
+"""``map``, perhaps in several processes."""
+
+
+def make_table(
+    names: Sequence[str], cases: Sequence[Case], op_cases: Sequence[OpCase], mapped: Mapped
+) -> Table:
+    """Try everything on the named targets.
+
+    Jobs find their targets themselves: a driver that was opened before a fork does not survive it.
+    """
+    jobs: list[tuple[Any, ...]] = [(case, tuple(names)) for case in cases]
+    jobs += [(batch, (name,)) for batch in batches(op_cases) for name in names]
+    table = Table()
+    for rows in mapped(_job, jobs):
+        for row, version in rows:
+            (table.ops if isinstance(row, OpRow) else table.kernels).append(row)
+            if version:
+                table.versions.setdefault(f"{row.target}: {row.how}", version)
+    order = {str(resolve_target(name)): number for number, name in enumerate(names)}
+    table.ops = sorted(merged(table.ops), key=lambda r: order[r.target])
+    return table
+
+
+def _job(job: tuple[Any, tuple[str, ...]]) -> list[tuple[Row | OpRow, str]]:
+    what, names = job
+    targets = [resolve_target(name) for name in names]
+    if isinstance(what, Case):
+        return [(row, row.version) for row in check([what], targets)]
+    return [*check_ops(targets[0], what)]
 
 
 def check(cases: Sequence[Case], targets: Sequence[Target]) -> Iterator[Row]:
@@ -56,15 +98,14 @@ def check(cases: Sequence[Case], targets: Sequence[Target]) -> Iterator[Row]:
         expected: tuple[Any, ...] | None = None
         for target in targets:
             trial, got = _tried(case, target)
-            problem = ""
             if trial.ran:
                 if expected is None:
                     expected = _oracle(case)
                 problem = _difference(case, expected, got)
-            rung, how = (WRONG, f"{trial.how}: {problem}") if problem else (trial.rung, trial.how)
+                trial = Trial(WRONG, f"{trial.how}: {problem}") if problem else trial
             name = f"{case.kernel.__module__.rpartition('.')[2]}.{case.kernel.name}"
             options = [f"{k}={'none' if v is None else v}" for k, v in case.values.items()]
-            yield Row(name, " ".join(options), str(target), rung, how)
+            yield Row(name, " ".join(options), str(target), trial.rung, trial.how, trial.version)
 
 
 def _copies(case: Case) -> tuple[Any, ...]:
@@ -80,12 +121,16 @@ def _oracle(case: Case) -> tuple[Any, ...]:
 def _tried(case: Case, target: Target) -> tuple[Trial, tuple[Any, ...]]:
     args = _copies(case)
     backend = backend_named(target.backend)
-    try:
-        module = _legalized(case, target)
-        artifact = backend.assemble(backend.emit(module, target), target)
-        return backend.try_out(module, artifact, target, case.kernel.name, args), args
-    except KdslError as problem:
-        return Trial(REFUSED, f"{problem.code}: {problem.summary}"), args
+    trial = attempt(
+        lambda: _compiled(case, backend, target),
+        lambda made: backend.try_out(*made, target, case.kernel.name, args),
+    )
+    return trial, args
+
+
+def _compiled(case: Case, backend: Backend, target: Target) -> tuple[Module, Any]:
+    module = _legalized(case, target)
+    return module, backend.assemble(backend.emit(module, target), target)
 
 
 def _legalized(case: Case, target: Target) -> Module:
@@ -118,59 +163,6 @@ def _difference(case: Case, expected: tuple[Any, ...], got: tuple[Any, ...]) -> 
     return ""
 
 
-# ------------------------------------------------------------------------------------------ pages
-
-
-def markdown(rows: Sequence[Row], preface: str) -> str:
-    """Return the page: a summary of kernels by targets, then every refusal and mistake."""
-    targets = list(dict.fromkeys(row.target for row in rows))
-    kernels = list(dict.fromkeys(row.kernel for row in rows))
-    lines = [
-        preface,
-        "",
-        "| kernel | " + " | ".join(targets) + " |",
-        "| --- " * (len(targets) + 1) + "|",
-    ]
-    for kernel in kernels:
-        cells = [_cell([r for r in rows if r.kernel == kernel and r.target == t]) for t in targets]
-        lines.append(f"| {kernel} | " + " | ".join(cells) + " |")
-    lines += ["", "By what, and how many specializations:", ""]
-    lines += [f"- {line}" for line in _tools(rows)]
-    notes = _notes(rows)
-    if notes:
-        lines += ["", "Refused or wrong:", "", *(f"- {line}" for line in notes)]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(rows: Sequence[Row]) -> str:
-    counts = {rung: sum(r.rung == rung for r in rows) for rung in (*RUNGS, REFUSED, WRONG)}
-    found = [f"{WORDS[rung]}: {n}" for rung, n in counts.items() if n]
-    return "; ".join(found)
-
-
-def _tools(rows: Iterable[Row]) -> list[str]:
-    counts: dict[tuple[str, str, str], int] = {}
-    for row in rows:
-        if row.rung in RUNGS:
-            key = (row.target, row.rung, row.how)
-            counts[key] = counts.get(key, 0) + 1
-    return [f"{t}: {WORDS[rung]} ({how}): {n}" for (t, rung, how), n in counts.items()]
-
-
-def _notes(rows: Iterable[Row]) -> list[str]:
-    found: dict[str, int] = {}
-    for row in rows:
-        if row.rung in (REFUSED, WRONG):
-            line = f"{row.target} {row.kernel} ({row.options}): {WORDS[row.rung]}, {row.how}"
-            found[line] = found.get(line, 0) + 1
-    return list(found)
-
-
-def as_json(rows: Sequence[Row]) -> str:
-    """Return all rows as JSON, one a line."""
-    return "[\n" + ",\n".join(json.dumps(asdict(row), ensure_ascii=False) for row in rows) + "\n]\n"
-
-
 def every_case() -> list[Case]:
-    """Return the cases of the table."""
+    """Return the library's cases."""
     return [*library_cases(), *matrix_cases()]

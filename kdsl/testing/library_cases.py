@@ -170,7 +170,8 @@ def _attention() -> list[Case]:
         blocks = dict.fromkeys(("cos", "sin", "packed", "positions"))
         start, length = np.int32(KEYS - QUERIES), np.int32(KEYS)
         args = (q, k, v, np.zeros_like(q), lse, None, None, None, None, start, length, SCALE)
-        found.append(Case(attention.attention_blocks, {**values, **HEAD, "R2": 2 * ANGLES, **blocks}, args))
+        values = {**values, **HEAD, "R2": 2 * ANGLES, **blocks}
+        found.append(Case(attention.attention_blocks, values, args))
     return found
 
 
@@ -267,7 +268,8 @@ def matrix_cases() -> list[Case]:
     """Return cases with tiles that fill a matrix unit; too large for loops in the interpreter."""
     found = []
     for dtype in ("bf16", "f16"):
-        x, w = floats(UNIT_ROWS, UNIT_DEPTH, dtype=dtype), floats(72, UNIT_DEPTH, dtype=dtype, seed=1)
+        x = floats(UNIT_ROWS, UNIT_DEPTH, dtype=dtype)
+        w = floats(72, UNIT_DEPTH, dtype=dtype, seed=1)
         out = np.zeros((UNIT_ROWS, 72), NUMPY[dtype])
         values = {"X": dtype, **UNIT_BLOCKS, "BK": 32}
         found.append(Case(linear.matmul, {**values, "W": dtype}, (x, w, out)))

@@ -23,13 +23,26 @@ def fields_of(error: type[KdslError]) -> set[str]:
     }
 
 
+def coded_names(tree):
+    """Names of coded errors that a module imports; a plain exception may have one's name."""
+    return {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kdsl.errors")
+        for alias in node.names
+        if alias.name in BY_NAME
+    }
+
+
 def call_sites():
     for path in PRODUCT:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        coded = coded_names(tree)
+        for node in ast.walk(tree):
             if not isinstance(node, ast.Call):
                 continue
             name = node.func.id if isinstance(node.func, ast.Name) else None
-            if name in BY_NAME:
+            if name in coded:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", BY_NAME[name], node
 
 

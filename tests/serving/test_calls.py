@@ -43,7 +43,11 @@ def raw_axpby(library, x, y):
 
 ROW = ctypes.c_int64 * 1
 WRONG_TENSORS = [
-    ({"device_type": 2}, 17, "argument 'x' (1st): is on DLPack device type 2, expected 1 (CPU)"),
+    (
+        {"device_type": 2},
+        17,
+        "argument 'x' (1st): is on DLPack device type 2, expected 1 (the host)",
+    ),
     ({"bits": 64}, 18, "argument 'x' (1st): has dtype f64, expected f32"),
     ({"lanes": 4}, 18, "argument 'x' (1st): has dtype an unknown dtype, expected f32"),
     ({"ndim": 2}, 19, "argument 'x' (1st): has rank 2, expected 1: f32[N]"),

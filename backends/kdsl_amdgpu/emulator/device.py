@@ -27,7 +27,7 @@ from kdsl_amdgpu.host import STATUS_BYTES, Grid, kernel_abi, segment
 
 SEGMENT_ALIGN = 64
 POINTER_WINDOW = 1 << 20
-HOW = "kdsl's emulator of LLVM's assembly"
+HOW = "kdsl's emulator of assembly"
 
 
 class EmulatedDevice:
@@ -143,4 +143,11 @@ def try_out(
     """Run an entry in the emulator."""
     del artifact
     run(emit(module, target), target, entry, args)
-    return Trial("emulator", HOW)
+    return Trial("emulator", HOW, f"LLVM {llvm_version()}")
+
+
+def llvm_version() -> str:
+    """Return the version of the LLVM whose assembly is run."""
+    import llvmlite.binding as llvm
+
+    return ".".join(map(str, llvm.llvm_version_info))

@@ -629,3 +629,32 @@ def _half_source(text: str, view: Any) -> Read:
 
 for _name, (_function, _view, _result) in HALF_ROWS.items():
     ROWS[_name] = _half(_function, _view, _result)
+
+
+def _high_to_float(ins: Instruction) -> Step:
+    """Convert the high half of a register."""
+    out, word = write32(ins.operands[0]), read32(ins.operands[1])
+
+    def step(w: Waves) -> None:
+        out(w, (word(w) >> U32(16)).astype(U16).view(F16).astype(F32).view(U32))
+
+    return step
+
+
+ROWS["s_cvt_hi_f32_f16"] = _high_to_float
+
+
+def _compare_halves(function: Callable[[Any, Any], Any]) -> Maker:
+    def make(ins: Instruction) -> Step:
+        a, b = (_half_source(text, F16) for text in ins.operands)
+
+        def step(w: Waves) -> None:
+            w.scc[:] = function(a(w), b(w))
+
+        return step
+
+    return make
+
+
+for _word, _function in FLOAT_COMPARE.items():
+    ROWS[f"s_cmp_{_word}_f16"] = _compare_halves(_function)

@@ -171,6 +171,10 @@ def _row(result: str, operands: list[str], function: Function) -> Maker:
     return make
 
 
+_to_i16 = do.to_int(I16, -(1 << 15), (1 << 15) - 1)
+_to_u16 = do.to_int(U16, 0, (1 << 16) - 1)
+
+
 def _same(x: Any) -> Any:
     return x
 
@@ -317,6 +321,8 @@ rows("u32", "f32 f32", {
         do.half_bits_to_zero(a), do.half_bits_to_zero(b)
     ),
     "v_cvt_pk_f16_f32": lambda a, b: do.joined(do.half_bits(a), do.half_bits(b)),
+    "v_cvt_pk_i16_f32": lambda a, b: do.joined(_to_i16(a).view(U16), _to_i16(b).view(U16)),
+    "v_cvt_pk_u16_f32": lambda a, b: do.joined(_to_u16(a), _to_u16(b)),
     "v_cvt_pk_bf16_f32": lambda a, b: do.joined(do.brain_bits(a), do.brain_bits(b)),
 })  # fmt: skip
 rows("f64", "f64", {

@@ -22,11 +22,11 @@ from kdsl.dialects.kdsl import Launch, LoadTile, NumPrograms
 from kdsl.dialects.memref import Dim
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import BlockArgument, Value
-from kdsl.ir.types import I32, I64, INDEX, ScalarType, TensorType
+from kdsl.ir.types import I32, I64, INDEX, ScalarType, TensorType, Type
 from kdsl.ir.types import function as function_type
 from kdsl_ptx.dialect import tile
 from kdsl_ptx.hopper.copies import Maps
-from kdsl_ptx.hopper.plan import GROUP_BYTES, STREAM, Plan, stream_of
+from kdsl_ptx.hopper.plan import ALL, GROUP_BYTES, STREAM, Plan, stream_of
 
 AXES = 3
 
@@ -81,6 +81,10 @@ def program_ids(b: Builder, number: Value, grid: GridArguments, plan: Plan) -> l
     fast, next_fast, slow = order_axes(plan.slow)
     one = index_constant(b, 1)
     heads = b.create(Muli, grid.extents[fast], grid.extents[next_fast])
+    if plan.group == ALL:
+        level = b.create(Floordivsi, number, heads)
+        head = b.create(Subi, number, b.create(Muli, level, heads))
+        return _in_order(b, (fast, next_fast, slow), head, level, grid)
     in_group = b.create(Muli, grid.group, grid.extents[slow])
     group = b.create(Floordivsi, number, in_group)
     start = b.create(Muli, group, grid.group)
@@ -89,10 +93,25 @@ def program_ids(b: Builder, number: Value, grid: GridArguments, plan: Plan) -> l
     rest = b.create(Subi, number, b.create(Muli, group, in_group))
     level = b.create(Floordivsi, rest, width)
     head = b.create(Addi, start, b.create(Subi, rest, b.create(Muli, level, width)))
+    return _in_order(b, (fast, next_fast, slow), head, level, grid)
+
+
+def _in_order(
+    b: Builder, axes: tuple[int, int, int], head: Value, level: Value, grid: GridArguments
+) -> list[Value]:
+    """Return the program ids of a number along the two fast axes and one along the slow axis."""
+    fast, next_fast, slow = axes
     outer = b.create(Floordivsi, head, grid.extents[fast])
     inner = b.create(Subi, head, b.create(Muli, outer, grid.extents[fast]))
     found: dict[int, Value] = {fast: inner, next_fast: outer, slow: level}
     return [found[a] for a in range(AXES)]
+
+
+def fits_word(kind: Type) -> bool:
+    """Return whether scalars of a type go through a record: indices lose their upper half."""
+    if not isinstance(kind, ScalarType):
+        return False
+    return kind is INDEX or kind.bits == I32.bits or (kind.kind == "i" and kind.bits < I32.bits)
 
 
 def as_word(b: Builder, value: Value) -> Value:
@@ -140,6 +159,8 @@ def relaunch(
 
 def _group(b: Builder, plan: Plan, loads: list[LoadTile], launch: Launch) -> Value:
     """Return how many programs of the fast axes have their streams in the cache together."""
+    if plan.group == ALL:
+        return index_constant(b, 0)  # not read
     if plan.group:
         return index_constant(b, plan.group)
     total: Value | None = None

@@ -47,6 +47,7 @@ from kdsl_ptx.hopper.persistent import (
     add_arguments,
     as_word,
     finish_signature,
+    fits_word,
     from_word,
     program_ids,
     relaunch,
@@ -271,7 +272,8 @@ def _scheduled_scalars(ops: Sequence[Op], in_tile: set[Value]) -> set[Value]:
     found: set[Value] = set()
     for op in ops:
         known = all(v in found or v not in in_tile for v in op.operands)
-        if known and _is_scalar_work(op) and set(op.results) <= in_tile:
+        fits = all(fits_word(r.type) for r in op.results)
+        if known and fits and _is_scalar_work(op) and set(op.results) <= in_tile:
             found.update(op.results)
     return found
 

@@ -155,6 +155,7 @@ def _take_left(dot: Dot, loop: For, streams: list[LoadTile], found: Streams) -> 
     if isinstance(dot.a, BlockArgument) and dot.a.block is loop.body:
         return
     loads = [load for load in _sources(dot.a) if _is_bulk_load(load)]
+    loads.sort(key=lambda load: load.y.type.element is not dot.a.type.element)
     for load in loads:
         _take(load, found.operands)
     if not loads and dot.a not in found.kept:

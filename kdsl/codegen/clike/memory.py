@@ -269,7 +269,7 @@ def scatter(op: vector.Scatter, w: Writer) -> None:
 
 
 def _count(w: Writer, what: str, ref: Value, width: int, times: int = 1) -> None:
-    where = PLACES.get(w.buffers[ref].space, "")
+    where = PLACES.get(w.buffers[ref].space or 0, "")
     key = f"{where}{what} of {width} x {scalar_of(ref)}"
     for _ in range(times):
         w.counted(key)

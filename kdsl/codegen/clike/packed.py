@@ -3,6 +3,9 @@
 A row here writes one vector operation for each packed vector. An op without a row is written lane
 by lane; its operands are taken apart and its result is packed when the next row wants it so. A
 packed bool is an ``int`` of 0 or -1.
+
+Drivers for CPUs are made of clang, and their libraries' functions are not always inlined: what an
+operator or a builtin of clang can say is not said by a call.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kdsl.codegen.clike import values
-from kdsl.codegen.clike.memory import place
+from kdsl.codegen.clike.memory import place, qualifier
+from kdsl.codegen.clike.spelling import item_bytes
 from kdsl.codegen.clike.values import CMPF_NAMES, CMPI_NAMES, INTEGER_OPERATORS, NEGATED, ORDERED
 from kdsl.codegen.clike.writer import MASK, Row, Writer, scalar_of, widths_of
 from kdsl.codegen.lowering import Lowering, LoweringTable
@@ -77,9 +81,9 @@ def called(w: Writer, word: str, n: int, bits: int, call: Callable[..., str], *u
     return f"({vector_of(w, word, n)})({low}, {high})"
 
 
-def converted(w: Writer, word: str, n: int, bits: int, x: str) -> str:
-    """Return a packed vector converted to elements of ``word``."""
-    return called(w, word, n, bits, lambda m, u: f"convert_{vector_of(w, word, m)}({u})", x)
+def converted(w: Writer, word: str, n: int, x: str) -> str:
+    """Return a packed vector converted to elements of ``word``, as C converts scalars."""
+    return f"__builtin_convertvector({x}, {vector_of(w, word, n)})"
 
 
 def as_signed(w: Writer, x: str, t: ScalarType, n: int) -> str:
@@ -143,27 +147,20 @@ def choice(op: Any, w: Writer) -> None:
     if t is I1:
         values.lower._rows[kind](op, w)
         return
-    name = "max" if kind in (arith.Maxsi, arith.Maxui) else "min"
-
-    def both(_: int, a: str, b: str) -> str:
-        return f"{name}({a}, {b})"
-
-    if kind in (arith.Maxui, arith.Minui):
-        word = w.words.unsigned(t)
-        each(op, w, lambda a, b, n: called(w, word, n, t.bits, both, a, b))
-        return
-    word = w.words.signed(t)
+    sign = ">" if kind in (arith.Maxsi, arith.Maxui) else "<"
 
     def make(a: str, b: str, n: int) -> str:
-        seen = [as_signed(w, x, t, n) for x in (a, b)]
-        return as_unsigned(w, called(w, word, n, t.bits, both, *seen), t, n)
+        x, y = a, b
+        if kind in (arith.Maxsi, arith.Minsi):
+            x, y = as_signed(w, a, t, n), as_signed(w, b, t, n)
+        return f"{x} {sign} {y} ? {a} : {b}"
 
     each(op, w, make)
 
 
 def mask_text(w: Writer, text: str, t: ScalarType, n: int) -> str:
     """Return a comparison's result as an ``int`` mask: it comes in the size of what is compared."""
-    return f"({text})" if t.bits == I32.bits else converted(w, MASK, n, t.bits, text)
+    return f"({text})" if t.bits == I32.bits else converted(w, MASK, n, text)
 
 
 @lower(arith.Cmpi)
@@ -205,13 +202,9 @@ def comparison(name: str, a: str, b: str) -> str:
 
 def select_text(w: Writer, mask: str, a: str, b: str, t: ScalarType, n: int) -> str:
     """Return ``a`` where the mask holds, else ``b``: masks have the size of what is chosen."""
-
-    def choose(m: int, a: str, b: str, mask: str) -> str:
-        if t.bits != I32.bits:
-            mask = f"convert_{vector_of(w, w.words.signed(t), m)}({mask})"
-        return f"select({b}, {a}, {mask})"
-
-    return called(w, w.words.word(t), n, t.bits, choose, a, b, mask)
+    if t.bits != I32.bits:
+        mask = converted(w, w.words.signed(t), n, mask)
+    return f"{mask} ? {a} : {b}"
 
 
 @lower(arith.Select)
@@ -245,8 +238,7 @@ def _function(word: str) -> Lowering:
 
 
 CALLED = (
-    math.Absf, math.Sqrt, math.Floor, math.Ceil, math.Trunc, math.Roundeven, math.Fma,
-    math.Copysign,
+    math.Sqrt, math.Floor, math.Ceil, math.Trunc, math.Roundeven, math.Copysign,
 )  # fmt: skip
 lower.words(_function, {kind: values.FUNCTIONS[kind] for kind in CALLED})
 
@@ -254,14 +246,13 @@ lower.words(_function, {kind: values.FUNCTIONS[kind] for kind in CALLED})
 @lower(arith.Maximumf, arith.Minimumf, arith.Maxnumf, arith.Minnumf)
 def maximum(op: Any, w: Writer) -> None:
     """Choose by a comparison, with the NaN of the operand that it would lose."""
-    t, kind = scalar_of(op.y), type(op)
+    kind = type(op)
     sign = ">" if kind in (arith.Maximumf, arith.Maxnumf) else "<"
     spreads = kind in (arith.Maximumf, arith.Minimumf)
 
     def make(a: str, b: str, n: int) -> str:
         lost = a if spreads else b
-        mask = mask_text(w, f"({a} {sign} {b}) | ({lost} != {lost})", t, n)
-        return select_text(w, mask, a, b, t, n)
+        return f"(({a} {sign} {b}) | ({lost} != {lost})) ? {a} : {b}"
 
     each(op, w, make)
 
@@ -285,17 +276,34 @@ def add_or_subtract(op: Any, w: Writer) -> None:
     else:
         each(op, w, lambda a, b, n: f"{a} {sign or '+'} {b}")
         return
-    name, t = w.spelling.functions["fma"], scalar_of(op.y)
-    word = w.words.word(t)
-
-    def call(_: int, a: str, b: str, c: str) -> str:
-        return f"{name}({a}, {b}, {c})"
-
-    widths = widths_of(op.y)
+    word = w.word(op.y)
     texts = [
-        called(w, word, n, t.bits, call, *lanes) for lanes, n in zip(triples, widths, strict=True)
+        f"{contraction(w, word, n)}({a}, {b}, {c})"
+        for (a, b, c), n in zip(triples, widths_of(op.y), strict=True)
     ]
     w.define_units(op.y, texts)
+
+
+@lower(math.Fma)
+def fma(op: math.Fma, w: Writer) -> None:
+    """By contraction, which code generators for CPUs with the instruction always do.
+
+    The library's function is a call there, and no builtin of clang's is one for vectors.
+    """
+    word = w.word(op.y)
+    each(op, w, lambda a, b, c, n: f"{contraction(w, word, n)}({a}, {b}, {c})")
+
+
+def contraction(w: Writer, word: str, n: int) -> str:
+    """Return the name of a helper in which a product and a sum may be rounded once."""
+    kind = vector_of(w, word, n)
+    name = f"kdsl_contract_{kind}"
+    text = f"""\
+static inline {kind} {name}({kind} a, {kind} b, {kind} c) {{
+#pragma OPENCL FP_CONTRACT ON
+  return a * b + c;
+}}"""
+    return w.helper(name, text)
 
 
 def _with_product(w: Writer, product: Value, other: Value) -> list[tuple[str, str, str]]:
@@ -305,6 +313,14 @@ def _with_product(w: Writer, product: Value, other: Value) -> list[tuple[str, st
     else:
         c = w.units(other)
     return list(zip(a, b, c, strict=True))
+
+
+@lower(math.Absf)
+def absf(op: math.Absf, w: Writer) -> None:
+    """Without its sign bit."""
+    t = scalar_of(op.y)
+    word, bits = w.words.word(t), w.words.integer((1 << (t.bits - 1)) - 1, t.bits)
+    each(op, w, lambda x, n: f"as_{vector_of(w, word, n)}({as_unsigned(w, x, t, n)} & {bits})")
 
 
 @lower(arith.Negf)
@@ -334,47 +350,45 @@ def resize(op: Any, w: Writer) -> None:
 
         def widen(x: str, n: int) -> str:
             seen = x if source is I1 else as_signed(w, x, source, n)
-            return as_unsigned(w, converted(w, word, n, target.bits, seen), target, n)
+            return as_unsigned(w, converted(w, word, n, seen), target, n)
 
         each(op, w, widen)
     else:
         word = w.words.unsigned(target)
-        tail, bits = " & 1" if source is I1 else "", max(source.bits, target.bits)
-        each(op, w, lambda x, n: converted(w, word, n, bits, f"{x}{tail}"))
+        tail = " & 1" if source is I1 else ""
+        each(op, w, lambda x, n: converted(w, word, n, f"{x}{tail}"))
 
 
 @lower(arith.Sitofp, arith.Uitofp)
 def to_float(op: Any, w: Writer) -> None:
     word, t = w.word(op.y), scalar_of(op.x)
-    bits = max(t.bits, scalar_of(op.y).bits)
     if t is I1:
         values.lower._rows[type(op)](op, w)
     elif isinstance(op, arith.Sitofp):
-        each(op, w, lambda x, n: converted(w, word, n, bits, as_signed(w, x, t, n)))
+        each(op, w, lambda x, n: converted(w, word, n, as_signed(w, x, t, n)))
     else:
-        each(op, w, lambda x, n: converted(w, word, n, bits, x))
+        each(op, w, lambda x, n: converted(w, word, n, x))
 
 
 @lower(arith.Fptosi, arith.Fptoui)
 def to_integer(op: Any, w: Writer) -> None:
     t = scalar_of(op.y)
-    bits = max(t.bits, scalar_of(op.x).bits)
     if t is I1:
         values.float_to_integer(op, w)
     elif isinstance(op, arith.Fptoui):
         word = w.words.unsigned(t)
-        each(op, w, lambda x, n: converted(w, word, n, bits, x))
+        each(op, w, lambda x, n: converted(w, word, n, x))
     else:
         word = w.words.signed(t)
-        each(op, w, lambda x, n: as_unsigned(w, converted(w, word, n, bits, x), t, n))
+        each(op, w, lambda x, n: as_unsigned(w, converted(w, word, n, x), t, n))
 
 
 @lower(arith.Extf, arith.Truncf)
 def convert_float(op: Any, w: Writer) -> None:
     source, target = scalar_of(op.x), scalar_of(op.y)
     if not (w.words.is_held(source) or w.words.is_held(target)):
-        word, bits = w.word(op.y), max(source.bits, target.bits)
-        each(op, w, lambda x, n: converted(w, word, n, bits, x))
+        word = w.word(op.y)
+        each(op, w, lambda x, n: converted(w, word, n, x))
         return
     if (source, target) not in ((F16, F32), (F32, F16)):
         raise lower.refuse(op, f"{source} to {target}")
@@ -412,12 +426,12 @@ def load(op: vector.Load, w: Writer) -> None:
     if not w.is_packed(op.y) or w.guarded:
         _memory_row(op, w)
         return
-    base, at = w.use(w.buffers[op.source].base), place(w, op.source, op.indices)
+    at = place(w, op.source, op.indices)
     texts, first = [], 0
     for n in widths_of(op.y):
-        text = loaded(w, base, at, first, n, t)
+        text = spot(w, op.source, at, first, n)
         if t is I1:
-            text = f"convert_int{n}({text} != (uchar{n})(0))"
+            text = converted(w, MASK, n, f"({text} != (uchar{n})(0))")
         texts.append(text)
         w.counted(f"load of {n} x {t}")
         first += n
@@ -430,32 +444,30 @@ def store(op: vector.Store, w: Writer) -> None:
     if not w.is_packed(op.value) or w.guarded:
         _memory_row(op, w)
         return
-    base, at = w.use(w.buffers[op.target].base), place(w, op.target, op.indices)
+    at = place(w, op.target, op.indices)
     first = 0
     for n, unit in zip(widths_of(op.value), w.units(op.value), strict=True):
-        text = f"convert_uchar{n}({unit} & 1)" if t is I1 else unit
-        stored(w, text, base, at, first, n, t)
+        text = converted(w, "uchar", n, f"{unit} & 1") if t is I1 else unit
+        w.do(f"{spot(w, op.target, at, first, n)} = {text};")
         w.counted(f"store of {n} x {t}")
         first += n
 
 
-def loaded(w: Writer, base: str, at: str, first: int, n: int, t: ScalarType) -> str:
-    """Return the expression that reads a packed vector."""
-    if n * t.bits <= PASSED_BITS:
-        return f"vload{n}(0, {base} + {_offset(at, first)})"
-    half = n // 2
-    parts = [loaded(w, base, at, first + i * half, half, t) for i in range(2)]
-    return f"({vector_of(w, w.words.memory(t), n)})({', '.join(parts)})"
+def loose(w: Writer, ref: Value, n: int) -> str:
+    """Return the pointer type of a packed vector that is aligned as its elements are."""
+    t = scalar_of(ref)
+    word = w.words.memory(t)
+    name = f"kdsl_{vector_of(w, word, n)}"
+    w.helper(
+        name,
+        f"typedef {word} {name} __attribute__((ext_vector_type({n}), aligned({item_bytes(t)})));",
+    )
+    return f"{qualifier(w, ref)} {name} *"
 
 
-def stored(w: Writer, x: str, base: str, at: str, first: int, n: int, t: ScalarType) -> None:
-    """Write a packed vector to memory."""
-    if n * t.bits <= PASSED_BITS:
-        w.do(f"vstore{n}({x}, 0, {base} + {_offset(at, first)});")
-        return
-    half = n // 2
-    stored(w, f"({x}).lo", base, at, first, half, t)
-    stored(w, f"({x}).hi", base, at, first + half, half, t)
+def spot(w: Writer, ref: Value, at: str, first: int, n: int) -> str:
+    """Return a packed vector in memory."""
+    return f"*({loose(w, ref, n)})({w.use(w.buffers[ref].base)} + {_offset(at, first)})"
 
 
 @lower(vector.MaskedLoad)
@@ -470,7 +482,7 @@ def masked_load(op: vector.MaskedLoad, w: Writer) -> None:
     first = 0
     for n, name, mask in zip(widths_of(op.y), names, w.units(op.mask), strict=True):
         w.open(f"if (all({mask}))")
-        w.do(f"{name} = {loaded(w, base, at, first, n, t)};")
+        w.do(f"{name} = {spot(w, op.source, at, first, n)};")
         w.otherwise()
         for i in range(n):
             lane, part = w.spelling.part(mask, i), w.spelling.part(name, i)
@@ -492,7 +504,7 @@ def masked_store(op: vector.MaskedStore, w: Writer) -> None:
     units = zip(widths_of(op.value), w.units(op.value), w.units(op.mask), strict=True)
     for n, unit, mask in units:
         w.open(f"if (all({mask}))")
-        stored(w, unit, base, at, first, n, t)
+        w.do(f"{spot(w, op.target, at, first, n)} = {unit};")
         w.otherwise()
         for i in range(n):
             lane, part = w.spelling.part(mask, i), w.spelling.part(unit, i)
@@ -542,12 +554,12 @@ def reduction(op: vector.Reduction, w: Writer) -> None:
     while len(units) > 1:
         half = len(units) // 2
         pairs = zip(units[:half], units[half : 2 * half], strict=True)
-        made = [w.let(vector_of(w, word, n), _combined(w, kind, a, b, t, n)) for a, b in pairs]
+        made = [w.let(vector_of(w, word, n), _combined(kind, a, b)) for a, b in pairs]
         units = made + units[2 * half :]
     unit = units[0]
     while n > 2:
         n //= 2
-        unit = w.let(vector_of(w, word, n), _combined(w, kind, f"{unit}.lo", f"{unit}.hi", t, n))
+        unit = w.let(vector_of(w, word, n), _combined(kind, f"{unit}.lo", f"{unit}.hi"))
     from kdsl.codegen.clike.vectors import combined
 
     w.bind(op.y, [w.let(word, combined(w, kind, f"{unit}.x", f"{unit}.y", t))])
@@ -556,9 +568,8 @@ def reduction(op: vector.Reduction, w: Writer) -> None:
 _CHOSEN = {"maximumf": ">", "minimumf": "<", "maxnumf": ">", "minnumf": "<"}
 
 
-def _combined(w: Writer, kind: str, a: str, b: str, t: ScalarType, n: int) -> str:
+def _combined(kind: str, a: str, b: str) -> str:
     if kind in ("add", "mul"):
         return f"{a} {'+' if kind == 'add' else '*'} {b}"
     lost = a if kind.endswith("imumf") else b
-    mask = mask_text(w, f"({a} {_CHOSEN[kind]} {b}) | ({lost} != {lost})", t, n)
-    return select_text(w, mask, a, b, t, n)
+    return f"(({a} {_CHOSEN[kind]} {b}) | ({lost} != {lost})) ? {a} : {b}"

@@ -34,6 +34,7 @@ def multiply(atom, operand, accumulator):
     """Return a kernel whose lanes load their fragments, multiply once and store theirs."""
     sizes = {"a": atom.a.registers, "b": atom.b.registers, "c": atom.c.registers}
     types = {"a": operand, "b": operand, "c": accumulator}
+    kinds = {n: f"vector<{sizes[n]}x{types[n]}>" for n in sizes}
     lines = [
         f"    %t = {samples.ID}",
         *(
@@ -42,12 +43,11 @@ def multiply(atom, operand, accumulator):
             f'    %f{n} = "vector.load"(%{n}, %i{n}) : (memref<?x{types[n]}, strided<[1]>>, index) -> vector<{sizes[n]}x{types[n]}>'
             for n in "abc"
         ),
-        f'    %y = "kdsl.matrix_multiply"(%fa, %fb, %fc) {{atom = "{atom.name}"}} : '
-        f"(vector<{sizes['a']}x{operand}>, vector<{sizes['b']}x{operand}>, vector<{sizes['c']}x{accumulator}>) -> vector<{sizes['c']}x{accumulator}>",
+        f'    %y = "kdsl.matrix_multiply"(%fa, %fb, %fc) {{atom = "{atom.name}"}} : ({kinds["a"]}, {kinds["b"]}, {kinds["c"]}) -> {kinds["c"]}',
         f'    "vector.store"(%y, %o, %ic) : (vector<{sizes["c"]}x{accumulator}>, memref<?x{accumulator}, strided<[1]>>, index) -> ()',
     ]
-    kinds = [operand, operand, accumulator, accumulator]
-    args = {n: f"memref<?x{k}, strided<[1]>>" for n, k in zip("abco", kinds, strict=True)}
+    held = types | {"o": accumulator}
+    args = {n: f"memref<?x{k}, strided<[1]>>" for n, k in held.items()}
     return samples.module("k", args, atom.subgroup, "\n".join(lines))
 
 
@@ -71,9 +71,15 @@ def test_a_product_is_that_of_the_matrices(chip, name, operand, accumulator):
     kind, wide = scalar_type(operand).numpy, scalar_type(accumulator).numpy
     shapes = [(atom.m, atom.k), (atom.k, atom.n), (atom.m, atom.n)]
     if wide.kind == "i":
-        a, b, c = (rng.integers(-100, 100, s).astype(t) for s, t in zip(shapes, (kind, kind, wide), strict=True))
+        a, b, c = (
+            rng.integers(-100, 100, s).astype(t)
+            for s, t in zip(shapes, (kind, kind, wide), strict=True)
+        )
     else:
-        a, b, c = (rng.standard_normal(s).astype(t) for s, t in zip(shapes, (kind, kind, wide), strict=True))
+        a, b, c = (
+            rng.standard_normal(s).astype(t)
+            for s, t in zip(shapes, (kind, kind, wide), strict=True)
+        )
     module = parse(multiply(atom, operand, accumulator))
     verify(module)
     given = [spread(layout, m) for layout, m in ((atom.a, a), (atom.b, b), (atom.c, c))]

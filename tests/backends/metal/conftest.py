@@ -18,4 +18,4 @@ def clang():
 
 @pytest.fixture(scope="session")
 def target():
-    return BACKEND.resolve("")
+    return BACKEND.resolve("apple7")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kdsl.codegen.backend import Source
 from kdsl.codegen.clike.facts import read_facts
-from kdsl.errors import CannotLowerError, NoDriverError, UnknownChipError
+from kdsl.errors import CannotLowerError, NoDriverError, NoLauncherError, UnknownChipError
 from kdsl.ir.types import DYNAMIC
 from kdsl.testing.lane_programs import LaneProgram, lane_programs, module_of
 from kdsl_metal.backend import BACKEND
@@ -36,7 +37,7 @@ kernel void kdsl_go_kernel(
 """
 
 
-def emitted(program, chip=""):
+def emitted(program, chip="apple7"):
     return BACKEND.emit(module_of(program), BACKEND.resolve(chip)).text
 
 
@@ -75,6 +76,11 @@ def test_printing_is_refused():
 def test_an_unknown_family_names_the_known_ones():
     with pytest.raises(UnknownChipError, match="apple7"):
         BACKEND.resolve("apple1")
+
+
+def test_a_file_cannot_be_built_and_that_is_said(target):
+    with pytest.raises(NoLauncherError, match="metal:apple7"):
+        BACKEND.assemble(Source("; a launcher in LLVM IR", ".ll"), target)
 
 
 def test_running_it_elsewhere_says_what_it_needs(target):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kdsl.codegen.backend import Source
 from kdsl.codegen.clike.facts import read_facts
-from kdsl.errors import CannotLowerError, UnknownChipError
+from kdsl.errors import CannotLowerError, NoLauncherError, UnknownChipError
 from kdsl.ir.parser import parse
 from kdsl.testing.lane_programs import LaneProgram, lane_programs, module_of
 from kdsl_opencl.backend import BACKEND
@@ -94,3 +95,8 @@ def test_accesses_are_counted_by_width():
     (line,) = facts.accesses
     assert "load of 4 x f32" in line
     assert "masked store of 1 x f32" in line
+
+
+def test_a_file_cannot_be_built_and_that_is_said():
+    with pytest.raises(NoLauncherError, match="opencl:generic"):
+        BACKEND.assemble(Source("; a launcher in LLVM IR", ".ll"), GENERIC)

@@ -1,4 +1,4 @@
-"""Every library kernel and option, compiled for lanes and run by an OpenCL driver."""
+"""Every library kernel and option, for lanes and for loops, run by an OpenCL driver."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CASES = [*library_cases(), *matrix_cases()]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_library_kernel_computes_its_meaning(case, target):
-    (row,) = check([case], [target])
+def test_a_library_kernel_computes_its_meaning(case, either):
+    (row,) = check([case], [either])
     assert row.rung in ("hardware", "emulator"), row
 
 
 @pytest.fixture
-def on_opencl(monkeypatch, target):
-    monkeypatch.setenv("KDSL_TARGET", str(target))
+def on_opencl(monkeypatch, either):
+    monkeypatch.setenv("KDSL_TARGET", str(either))
     resolve_target.cache_clear()
 
 

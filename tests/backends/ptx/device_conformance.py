@@ -36,7 +36,7 @@ def execute(call, case, inputs):
     count, width = len(inputs[0]), max(case.width, 1)
     padded = -(-count // width) * width
     given = [np.concatenate([a, np.repeat(a[:1], padded - count)]) for a in inputs]
-    out = np.zeros(padded, conformance._result_element(case).numpy)
+    out = np.zeros(padded, conformance.result_element(case).numpy)
     arrays = [on_device(a) for a in (*given, out)]
     slots = [*(a.data_ptr() for a in arrays), padded, 0, torch.cuda.current_device()]
     words = (ctypes.c_int64 * len(slots))(*slots)
@@ -55,7 +55,7 @@ def check(target, width):
         next(op for op in f.walk() if type(op) is c.kind)
         for f, c in zip(functions, cases, strict=True)
     ]
-    wanted = [conformance._meaning(case, op) for case, op in zip(cases, ops, strict=True)]
+    wanted = [conformance.meaning(case, op) for case, op in zip(cases, ops, strict=True)]
     steps = (BACKEND.pipeline, Pipeline("legalize", (Legalize(BACKEND.legal),)))
     run_pipeline(Pipeline("conformance", steps), module, target)
     artifact = BACKEND.assemble(BACKEND.emit(module, target), target)
@@ -63,7 +63,7 @@ def check(target, width):
     wrong = 0
     for case, (inputs, expected) in zip(cases, wanted, strict=True):
         got = execute(entries[case.name].call, case, inputs)
-        problem = conformance._compare(case, inputs, expected, got)
+        problem = conformance.compare(case, inputs, expected, got)
         if problem is not None:
             wrong += 1
             print(problem)

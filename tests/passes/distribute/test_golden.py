@@ -15,16 +15,14 @@ from kdsl.passes.manager import Pipeline, run_pipeline
 from kdsl.passes.pipelines import SIMPLIFY
 from kdsl.target.target import Target
 from kdsl.testing.filecheck import golden
-from tests.passes.distribute.lanes import MFMA, MMA, PLAIN, distributed
+from tests.passes.distribute.lanes import MMA, PLAIN, distributed
 from tests.passes.distribute.test_distribute import staged
 from tests.passes.tile_programs import matmul, softmax
 
 TIDY = Pipeline("tidy", (*SIMPLIFY, LoopInvariantCodeMotion(), DeadCodeElimination()))
 PROGRAMS = {
     "softmax": (softmax(4, 64), PLAIN, 2),
-    "multiply_adds": (matmul(16, 16, 16), PLAIN, 1),
     "copied_ahead": (staged(matmul(32, 16, 32, BF16)), MMA, 2),
-    "wide_subgroups": (matmul(32, 32, 32, BF16), MFMA, 1),
 }
 
 

@@ -76,7 +76,6 @@ def _branch(low: Lowering, condition: Value) -> Block:
 
 def shared_base(low: Lowering, memory: Memory) -> Value:
     """Return the address of the kernel's shared memory, i32."""
-    low.function.attributes["ptx.shared_bytes"] = memory.total
     made = low.builder.create(machine.SharedBase, bytes=memory.total, align=SWIZZLE_ALIGN)
     assert isinstance(made, Value)
     return made

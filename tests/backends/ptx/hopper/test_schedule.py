@@ -192,9 +192,20 @@ def test_rope_attention_agrees(more):
     answers_agree(rope_attention, {**D128, **more}, rope_arrays(200, 128, more["R"]))
 
 
-def test_rope_with_wide_heads_agrees():
-    values = {"T": "bf16", "D": 256, "R": 128, "BM": 128, "BN": 80}
-    answers_agree(rope_attention, values, rope_arrays(150, 256, 128))
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("size", "keys"), [(192, 128), (256, 96)])
+def test_rope_with_wide_heads_agrees(size, keys, packed):
+    values = {"T": "bf16", "D": size, "R": size // 2, "BM": 128, "BN": keys}
+    values |= {"positions": None} if packed else {}
+    answers_agree(rope_attention, values, rope_arrays(150, size, size // 2))
+
+
+def test_packed_angles_leave_the_slot_when_the_ring_would_starve():
+    values = {"T": "bf16", "D": 256, "R": 128, "BM": 128, "BN": 96, "positions": None}
+    module = scheduled(rope_attention, **values)
+    kernel = roles_of(module).parent_op
+    assert kernel.attributes[tile.OPERANDS] == (128, 256)
+    assert kernel.attributes[tile.RING][0] == 3
 
 
 def test_a_prompt_over_a_cache_agrees():

@@ -8,10 +8,10 @@
     %7 = "arith.constant"() {value = 1280 : index} : () -> index
     %8 = "arith.constant"() {value = 1073741824 : index} : () -> index
     %9 = "arith.constant"() {value = -1073741824 : index} : () -> index
-    %10 = "arith.constant"() {value = 1 : index} : () -> index
-    %11 = "kdsl.address"(%0, %6, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
-    %12 = "kdsl.address"(%0, %10, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
-    %13 = "arith.ori"(%11, %12) : (index, index) -> index
+    %10 = "kdsl.address"(%0, %6, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
+    %11 = "arith.constant"() {value = 1 : index} : () -> index
+    %12 = "kdsl.address"(%0, %11, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
+    %13 = "arith.ori"(%10, %12) : (index, index) -> index
     %14 = "arith.constant"() {value = 15 : index} : () -> index
     %15 = "arith.andi"(%13, %14) : (index, index) -> index
     %16 = "arith.cmpi"(%15, %6) {predicate = 0 : i64} : (index, index) -> i1
@@ -43,7 +43,7 @@
     %42 = "arith.constant"() {value = dense<0.0> : vector<8xbf16>} : () -> vector<8xbf16>
     %43 = "arith.constant"() {value = 768 : index} : () -> index
     %44 = "kdsl.address"(%1, %6, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
-    %45 = "kdsl.address"(%1, %10, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
+    %45 = "kdsl.address"(%1, %11, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
     %46 = "arith.ori"(%44, %45) : (index, index) -> index
     %47 = "arith.andi"(%46, %14) : (index, index) -> index
     %48 = "arith.cmpi"(%47, %6) {predicate = 0 : i64} : (index, index) -> i1
@@ -90,7 +90,7 @@
     %89 = "arith.constant"() {value = 656 : index} : () -> index
     %90 = "arith.constant"() {value = 384 : index} : () -> index
     %91 = "kdsl.address"(%2, %6, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
-    %92 = "kdsl.address"(%2, %10, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
+    %92 = "kdsl.address"(%2, %11, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index, index) -> index
     %93 = "arith.ori"(%91, %92) : (index, index) -> index
     %94 = "arith.constant"() {value = 3 : index} : () -> index
     %95 = "arith.andi"(%93, %94) : (index, index) -> index
@@ -106,326 +106,316 @@
     %105 = "arith.muli"(%103, %104) : (index, index) -> index
     %106 = "kdsl.program_id"() {axis = 1 : i64} : () -> index
     %107 = "arith.muli"(%106, %40) : (index, index) -> index
-    %108 = "memref.dim"(%0, %10) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
+    %108 = "memref.dim"(%0, %11) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
     %109 = "arith.ceildivsi"(%108, %104) : (index, index) -> index
     %110 = "arith.cmpi"(%6, %109) {predicate = 2 : i64} : (index, index) -> i1
     "scf.if"(%110) ({
       %111 = "memref.dim"(%0, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
-      %112 = "arith.minsi"(%111, %111) : (index, index) -> index
-      %113 = "arith.subi"(%112, %105) : (index, index) -> index
-      %114 = "arith.minsi"(%113, %8) : (index, index) -> index
-      %115 = "arith.maxsi"(%114, %9) : (index, index) -> index
-      %116 = "arith.index_cast"(%115) : (index) -> i32
-      %117 = "arith.minsi"(%108, %108) : (index, index) -> index
-      %118 = "arith.minsi"(%117, %8) : (index, index) -> index
-      %119 = "arith.maxsi"(%118, %9) : (index, index) -> index
-      %120 = "arith.index_cast"(%119) : (index) -> i32
-      %121 = "arith.andi"(%120, %17) : (i32, i32) -> i32
-      %122 = "arith.cmpi"(%121, %18) {predicate = 0 : i64} : (i32, i32) -> i1
-      %123 = "arith.andi"(%16, %122) : (i1, i1) -> i1
-      "scf.if"(%123) ({
-        %124 = "arith.cmpi"(%36, %116) {predicate = 2 : i64} : (i32, i32) -> i1
-        %125 = "arith.cmpi"(%27, %120) {predicate = 2 : i64} : (i32, i32) -> i1
-        %126 = "arith.andi"(%124, %125) : (i1, i1) -> i1
-        %127 = "arith.addi"(%105, %37) : (index, index) -> index
-        "kdsl.copy_async"(%0, %4, %126, %127, %38, %34) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<2560xbf16, 3>, i1, index, index, index) -> ()
-        %128 = "arith.addi"(%36, %39) : (i32, i32) -> i32
-        %129 = "arith.cmpi"(%128, %116) {predicate = 2 : i64} : (i32, i32) -> i1
-        %130 = "arith.andi"(%129, %125) : (i1, i1) -> i1
-        %131 = "arith.addi"(%127, %40) : (index, index) -> index
-        %132 = "arith.addi"(%34, %41) : (index, index) -> index
-        "kdsl.copy_async"(%0, %4, %130, %131, %38, %132) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<2560xbf16, 3>, i1, index, index, index) -> ()
+      %112 = "arith.subi"(%111, %105) : (index, index) -> index
+      %113 = "arith.minsi"(%112, %8) : (index, index) -> index
+      %114 = "arith.maxsi"(%113, %9) : (index, index) -> index
+      %115 = "arith.index_cast"(%114) : (index) -> i32
+      %116 = "arith.minsi"(%108, %8) : (index, index) -> index
+      %117 = "arith.maxsi"(%116, %9) : (index, index) -> index
+      %118 = "arith.index_cast"(%117) : (index) -> i32
+      %119 = "arith.andi"(%118, %17) : (i32, i32) -> i32
+      %120 = "arith.cmpi"(%119, %18) {predicate = 0 : i64} : (i32, i32) -> i1
+      %121 = "arith.andi"(%16, %120) : (i1, i1) -> i1
+      "scf.if"(%121) ({
+        %122 = "arith.cmpi"(%36, %115) {predicate = 2 : i64} : (i32, i32) -> i1
+        %123 = "arith.cmpi"(%27, %118) {predicate = 2 : i64} : (i32, i32) -> i1
+        %124 = "arith.andi"(%122, %123) : (i1, i1) -> i1
+        %125 = "arith.addi"(%105, %37) : (index, index) -> index
+        "kdsl.copy_async"(%0, %4, %124, %125, %38, %34) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<2560xbf16, 3>, i1, index, index, index) -> ()
+        %126 = "arith.addi"(%36, %39) : (i32, i32) -> i32
+        %127 = "arith.cmpi"(%126, %115) {predicate = 2 : i64} : (i32, i32) -> i1
+        %128 = "arith.andi"(%127, %123) : (i1, i1) -> i1
+        %129 = "arith.addi"(%125, %40) : (index, index) -> index
+        %130 = "arith.addi"(%34, %41) : (index, index) -> index
+        "kdsl.copy_async"(%0, %4, %128, %129, %38, %130) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<2560xbf16, 3>, i1, index, index, index) -> ()
         "scf.yield"() : () -> ()
       }, {
-        %133 = "arith.addi"(%105, %37) : (index, index) -> index
-        %134 = "arith.cmpi"(%36, %116) {predicate = 2 : i64} : (i32, i32) -> i1
-        %135 = "vector.broadcast"(%134) : (i1) -> vector<8xi1>
-        %136 = "arith.constant"() {value = dense<[0, 1, 2, 3, 4, 5, 6, 7]> : vector<8xi32>} : () -> vector<8xi32>
-        %137 = "vector.broadcast"(%27) : (i32) -> vector<8xi32>
-        %138 = "arith.addi"(%137, %136) : (vector<8xi32>, vector<8xi32>) -> vector<8xi32>
-        %139 = "vector.broadcast"(%120) : (i32) -> vector<8xi32>
-        %140 = "arith.cmpi"(%138, %139) {predicate = 2 : i64} : (vector<8xi32>, vector<8xi32>) -> vector<8xi1>
-        %141 = "arith.andi"(%135, %140) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
-        %142 = "vector.maskedload"(%0, %133, %38, %141, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
-        %143 = "arith.addi"(%133, %40) : (index, index) -> index
-        %144 = "arith.addi"(%36, %39) : (i32, i32) -> i32
-        %145 = "arith.cmpi"(%144, %116) {predicate = 2 : i64} : (i32, i32) -> i1
-        %146 = "vector.broadcast"(%145) : (i1) -> vector<8xi1>
-        %147 = "arith.andi"(%146, %140) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
-        %148 = "vector.maskedload"(%0, %143, %38, %147, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
-        %149 = "vector.shuffle"(%142, %148) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64, 8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<16xbf16>
-        %150 = "vector.shuffle"(%149, %149) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
-        "vector.store"(%150, %4, %34) {alignment = 16 : i64} : (vector<8xbf16>, memref<2560xbf16, 3>, index) -> ()
-        %151 = "vector.shuffle"(%149, %149) {mask = [8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
-        %152 = "arith.addi"(%34, %41) : (index, index) -> index
-        "vector.store"(%151, %4, %152) {alignment = 16 : i64} : (vector<8xbf16>, memref<2560xbf16, 3>, index) -> ()
+        %131 = "arith.addi"(%105, %37) : (index, index) -> index
+        %132 = "arith.cmpi"(%36, %115) {predicate = 2 : i64} : (i32, i32) -> i1
+        %133 = "vector.broadcast"(%132) : (i1) -> vector<8xi1>
+        %134 = "arith.constant"() {value = dense<[0, 1, 2, 3, 4, 5, 6, 7]> : vector<8xi32>} : () -> vector<8xi32>
+        %135 = "vector.broadcast"(%27) : (i32) -> vector<8xi32>
+        %136 = "arith.addi"(%135, %134) : (vector<8xi32>, vector<8xi32>) -> vector<8xi32>
+        %137 = "vector.broadcast"(%118) : (i32) -> vector<8xi32>
+        %138 = "arith.cmpi"(%136, %137) {predicate = 2 : i64} : (vector<8xi32>, vector<8xi32>) -> vector<8xi1>
+        %139 = "arith.andi"(%133, %138) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
+        %140 = "vector.maskedload"(%0, %131, %38, %139, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
+        %141 = "arith.addi"(%131, %40) : (index, index) -> index
+        %142 = "arith.addi"(%36, %39) : (i32, i32) -> i32
+        %143 = "arith.cmpi"(%142, %115) {predicate = 2 : i64} : (i32, i32) -> i1
+        %144 = "vector.broadcast"(%143) : (i1) -> vector<8xi1>
+        %145 = "arith.andi"(%144, %138) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
+        %146 = "vector.maskedload"(%0, %141, %38, %145, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
+        %147 = "vector.shuffle"(%140, %146) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64, 8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<16xbf16>
+        %148 = "vector.shuffle"(%147, %147) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
+        "vector.store"(%148, %4, %34) {alignment = 16 : i64} : (vector<8xbf16>, memref<2560xbf16, 3>, index) -> ()
+        %149 = "vector.shuffle"(%147, %147) {mask = [8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
+        %150 = "arith.addi"(%34, %41) : (index, index) -> index
+        "vector.store"(%149, %4, %150) {alignment = 16 : i64} : (vector<8xbf16>, memref<2560xbf16, 3>, index) -> ()
         "scf.yield"() : () -> ()
       }) : (i1) -> ()
-      %153 = "memref.dim"(%1, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
-      %154 = "memref.dim"(%1, %10) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
-      %155 = "arith.minsi"(%153, %153) : (index, index) -> index
-      %156 = "arith.minsi"(%155, %8) : (index, index) -> index
-      %157 = "arith.maxsi"(%156, %9) : (index, index) -> index
-      %158 = "arith.index_cast"(%157) : (index) -> i32
-      %159 = "arith.minsi"(%154, %154) : (index, index) -> index
-      %160 = "arith.subi"(%159, %107) : (index, index) -> index
-      %161 = "arith.minsi"(%160, %8) : (index, index) -> index
-      %162 = "arith.maxsi"(%161, %9) : (index, index) -> index
-      %163 = "arith.index_cast"(%162) : (index) -> i32
-      %164 = "arith.andi"(%163, %17) : (i32, i32) -> i32
-      %165 = "arith.cmpi"(%164, %18) {predicate = 0 : i64} : (i32, i32) -> i1
-      %166 = "arith.andi"(%48, %165) : (i1, i1) -> i1
-      "scf.if"(%166) ({
-        %167 = "arith.cmpi"(%64, %158) {predicate = 2 : i64} : (i32, i32) -> i1
-        %168 = "arith.cmpi"(%54, %163) {predicate = 2 : i64} : (i32, i32) -> i1
-        %169 = "arith.andi"(%167, %168) : (i1, i1) -> i1
-        %170 = "arith.addi"(%107, %66) : (index, index) -> index
-        "kdsl.copy_async"(%1, %5, %169, %65, %170, %61) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<1536xbf16, 3>, i1, index, index, index) -> ()
+      %151 = "memref.dim"(%1, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
+      %152 = "memref.dim"(%1, %11) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
+      %153 = "arith.minsi"(%151, %8) : (index, index) -> index
+      %154 = "arith.maxsi"(%153, %9) : (index, index) -> index
+      %155 = "arith.index_cast"(%154) : (index) -> i32
+      %156 = "arith.subi"(%152, %107) : (index, index) -> index
+      %157 = "arith.minsi"(%156, %8) : (index, index) -> index
+      %158 = "arith.maxsi"(%157, %9) : (index, index) -> index
+      %159 = "arith.index_cast"(%158) : (index) -> i32
+      %160 = "arith.andi"(%159, %17) : (i32, i32) -> i32
+      %161 = "arith.cmpi"(%160, %18) {predicate = 0 : i64} : (i32, i32) -> i1
+      %162 = "arith.andi"(%48, %161) : (i1, i1) -> i1
+      "scf.if"(%162) ({
+        %163 = "arith.cmpi"(%64, %155) {predicate = 2 : i64} : (i32, i32) -> i1
+        %164 = "arith.cmpi"(%54, %159) {predicate = 2 : i64} : (i32, i32) -> i1
+        %165 = "arith.andi"(%163, %164) : (i1, i1) -> i1
+        %166 = "arith.addi"(%107, %66) : (index, index) -> index
+        "kdsl.copy_async"(%1, %5, %165, %65, %166, %61) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<1536xbf16, 3>, i1, index, index, index) -> ()
         "scf.yield"() : () -> ()
       }, {
-        %171 = "arith.addi"(%107, %66) : (index, index) -> index
-        %172 = "arith.cmpi"(%64, %158) {predicate = 2 : i64} : (i32, i32) -> i1
-        %173 = "vector.broadcast"(%172) : (i1) -> vector<8xi1>
-        %174 = "arith.constant"() {value = dense<[0, 1, 2, 3, 4, 5, 6, 7]> : vector<8xi32>} : () -> vector<8xi32>
-        %175 = "vector.broadcast"(%54) : (i32) -> vector<8xi32>
-        %176 = "arith.addi"(%175, %174) : (vector<8xi32>, vector<8xi32>) -> vector<8xi32>
-        %177 = "vector.broadcast"(%163) : (i32) -> vector<8xi32>
-        %178 = "arith.cmpi"(%176, %177) {predicate = 2 : i64} : (vector<8xi32>, vector<8xi32>) -> vector<8xi1>
-        %179 = "arith.andi"(%173, %178) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
-        %180 = "vector.maskedload"(%1, %65, %171, %179, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
-        "vector.store"(%180, %5, %61) {alignment = 16 : i64} : (vector<8xbf16>, memref<1536xbf16, 3>, index) -> ()
+        %167 = "arith.addi"(%107, %66) : (index, index) -> index
+        %168 = "arith.cmpi"(%64, %155) {predicate = 2 : i64} : (i32, i32) -> i1
+        %169 = "vector.broadcast"(%168) : (i1) -> vector<8xi1>
+        %170 = "arith.constant"() {value = dense<[0, 1, 2, 3, 4, 5, 6, 7]> : vector<8xi32>} : () -> vector<8xi32>
+        %171 = "vector.broadcast"(%54) : (i32) -> vector<8xi32>
+        %172 = "arith.addi"(%171, %170) : (vector<8xi32>, vector<8xi32>) -> vector<8xi32>
+        %173 = "vector.broadcast"(%159) : (i32) -> vector<8xi32>
+        %174 = "arith.cmpi"(%172, %173) {predicate = 2 : i64} : (vector<8xi32>, vector<8xi32>) -> vector<8xi1>
+        %175 = "arith.andi"(%169, %174) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
+        %176 = "vector.maskedload"(%1, %65, %167, %175, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
+        "vector.store"(%176, %5, %61) {alignment = 16 : i64} : (vector<8xbf16>, memref<1536xbf16, 3>, index) -> ()
         "scf.yield"() : () -> ()
       }) : (i1) -> ()
       "scf.yield"() : () -> ()
     }, {
     }) : (i1) -> ()
     "kdsl.copy_commit"() : () -> ()
-    %181, %182 = "scf.for"(%6, %109, %10, %67, %6) ({
-    ^bb1(%183: index, %184: vector<8xf32>, %185: index):
+    %177, %178 = "scf.for"(%6, %109, %11, %67, %6) ({
+    ^bb1(%179: index, %180: vector<8xf32>, %181: index):
       "kdsl.copy_wait"() {pending = 0 : i64} : () -> ()
       "gpu.barrier"() : () -> ()
-      %186 = "arith.addi"(%183, %10) : (index, index) -> index
-      %187 = "arith.cmpi"(%185, %6) {predicate = 0 : i64} : (index, index) -> i1
-      %188 = "arith.addi"(%185, %68) : (index, index) -> index
-      %189 = "arith.select"(%187, %10, %188) : (i1, index, index) -> index
-      %190 = "arith.cmpi"(%186, %109) {predicate = 2 : i64} : (index, index) -> i1
-      "scf.if"(%190) ({
-        %191 = "arith.muli"(%189, %7) : (index, index) -> index
-        %192 = "arith.muli"(%186, %104) : (index, index) -> index
-        %193 = "memref.dim"(%0, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
-        %194 = "arith.minsi"(%193, %193) : (index, index) -> index
-        %195 = "arith.subi"(%194, %105) : (index, index) -> index
-        %196 = "arith.minsi"(%195, %8) : (index, index) -> index
-        %197 = "arith.maxsi"(%196, %9) : (index, index) -> index
-        %198 = "arith.index_cast"(%197) : (index) -> i32
-        %199 = "arith.minsi"(%108, %108) : (index, index) -> index
-        %200 = "arith.subi"(%199, %192) : (index, index) -> index
-        %201 = "arith.minsi"(%200, %8) : (index, index) -> index
-        %202 = "arith.maxsi"(%201, %9) : (index, index) -> index
-        %203 = "arith.index_cast"(%202) : (index) -> i32
-        %204 = "arith.andi"(%203, %17) : (i32, i32) -> i32
-        %205 = "arith.cmpi"(%204, %18) {predicate = 0 : i64} : (i32, i32) -> i1
-        %206 = "arith.andi"(%16, %205) : (i1, i1) -> i1
-        "scf.if"(%206) ({
-          %207 = "arith.addi"(%191, %34) : (index, index) -> index
-          %208 = "arith.cmpi"(%36, %198) {predicate = 2 : i64} : (i32, i32) -> i1
-          %209 = "arith.cmpi"(%27, %203) {predicate = 2 : i64} : (i32, i32) -> i1
-          %210 = "arith.andi"(%208, %209) : (i1, i1) -> i1
-          %211 = "arith.addi"(%105, %37) : (index, index) -> index
-          %212 = "arith.addi"(%192, %38) : (index, index) -> index
-          "kdsl.copy_async"(%0, %4, %210, %211, %212, %207) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<2560xbf16, 3>, i1, index, index, index) -> ()
-          %213 = "arith.addi"(%36, %39) : (i32, i32) -> i32
-          %214 = "arith.cmpi"(%213, %198) {predicate = 2 : i64} : (i32, i32) -> i1
-          %215 = "arith.andi"(%214, %209) : (i1, i1) -> i1
-          %216 = "arith.addi"(%211, %40) : (index, index) -> index
-          %217 = "arith.addi"(%207, %41) : (index, index) -> index
-          "kdsl.copy_async"(%0, %4, %215, %216, %212, %217) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<2560xbf16, 3>, i1, index, index, index) -> ()
+      %182 = "arith.addi"(%179, %11) : (index, index) -> index
+      %183 = "arith.cmpi"(%181, %6) {predicate = 0 : i64} : (index, index) -> i1
+      %184 = "arith.addi"(%181, %68) : (index, index) -> index
+      %185 = "arith.select"(%183, %11, %184) : (i1, index, index) -> index
+      %186 = "arith.cmpi"(%182, %109) {predicate = 2 : i64} : (index, index) -> i1
+      "scf.if"(%186) ({
+        %187 = "arith.muli"(%185, %7) : (index, index) -> index
+        %188 = "arith.muli"(%182, %104) : (index, index) -> index
+        %189 = "memref.dim"(%0, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
+        %190 = "arith.subi"(%189, %105) : (index, index) -> index
+        %191 = "arith.minsi"(%190, %8) : (index, index) -> index
+        %192 = "arith.maxsi"(%191, %9) : (index, index) -> index
+        %193 = "arith.index_cast"(%192) : (index) -> i32
+        %194 = "arith.subi"(%108, %188) : (index, index) -> index
+        %195 = "arith.minsi"(%194, %8) : (index, index) -> index
+        %196 = "arith.maxsi"(%195, %9) : (index, index) -> index
+        %197 = "arith.index_cast"(%196) : (index) -> i32
+        %198 = "arith.andi"(%197, %17) : (i32, i32) -> i32
+        %199 = "arith.cmpi"(%198, %18) {predicate = 0 : i64} : (i32, i32) -> i1
+        %200 = "arith.andi"(%16, %199) : (i1, i1) -> i1
+        "scf.if"(%200) ({
+          %201 = "arith.addi"(%187, %34) : (index, index) -> index
+          %202 = "arith.cmpi"(%36, %193) {predicate = 2 : i64} : (i32, i32) -> i1
+          %203 = "arith.cmpi"(%27, %197) {predicate = 2 : i64} : (i32, i32) -> i1
+          %204 = "arith.andi"(%202, %203) : (i1, i1) -> i1
+          %205 = "arith.addi"(%105, %37) : (index, index) -> index
+          %206 = "arith.addi"(%188, %38) : (index, index) -> index
+          "kdsl.copy_async"(%0, %4, %204, %205, %206, %201) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<2560xbf16, 3>, i1, index, index, index) -> ()
+          %207 = "arith.addi"(%36, %39) : (i32, i32) -> i32
+          %208 = "arith.cmpi"(%207, %193) {predicate = 2 : i64} : (i32, i32) -> i1
+          %209 = "arith.andi"(%208, %203) : (i1, i1) -> i1
+          %210 = "arith.addi"(%205, %40) : (index, index) -> index
+          %211 = "arith.addi"(%201, %41) : (index, index) -> index
+          "kdsl.copy_async"(%0, %4, %209, %210, %206, %211) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<2560xbf16, 3>, i1, index, index, index) -> ()
           "scf.yield"() : () -> ()
         }, {
-          %218 = "arith.addi"(%105, %37) : (index, index) -> index
-          %219 = "arith.addi"(%192, %38) : (index, index) -> index
-          %220 = "arith.cmpi"(%36, %198) {predicate = 2 : i64} : (i32, i32) -> i1
-          %221 = "vector.broadcast"(%220) : (i1) -> vector<8xi1>
-          %222 = "arith.constant"() {value = dense<[0, 1, 2, 3, 4, 5, 6, 7]> : vector<8xi32>} : () -> vector<8xi32>
-          %223 = "vector.broadcast"(%27) : (i32) -> vector<8xi32>
-          %224 = "arith.addi"(%223, %222) : (vector<8xi32>, vector<8xi32>) -> vector<8xi32>
-          %225 = "vector.broadcast"(%203) : (i32) -> vector<8xi32>
-          %226 = "arith.cmpi"(%224, %225) {predicate = 2 : i64} : (vector<8xi32>, vector<8xi32>) -> vector<8xi1>
-          %227 = "arith.andi"(%221, %226) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
-          %228 = "vector.maskedload"(%0, %218, %219, %227, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
-          %229 = "arith.addi"(%218, %40) : (index, index) -> index
-          %230 = "arith.addi"(%36, %39) : (i32, i32) -> i32
-          %231 = "arith.cmpi"(%230, %198) {predicate = 2 : i64} : (i32, i32) -> i1
-          %232 = "vector.broadcast"(%231) : (i1) -> vector<8xi1>
-          %233 = "arith.andi"(%232, %226) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
-          %234 = "vector.maskedload"(%0, %229, %219, %233, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
-          %235 = "vector.shuffle"(%228, %234) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64, 8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<16xbf16>
-          %236 = "arith.addi"(%34, %191) : (index, index) -> index
-          %237 = "vector.shuffle"(%235, %235) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
-          "vector.store"(%237, %4, %236) {alignment = 16 : i64} : (vector<8xbf16>, memref<2560xbf16, 3>, index) -> ()
-          %238 = "vector.shuffle"(%235, %235) {mask = [8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
-          %239 = "arith.addi"(%236, %41) : (index, index) -> index
-          "vector.store"(%238, %4, %239) {alignment = 16 : i64} : (vector<8xbf16>, memref<2560xbf16, 3>, index) -> ()
+          %212 = "arith.addi"(%105, %37) : (index, index) -> index
+          %213 = "arith.addi"(%188, %38) : (index, index) -> index
+          %214 = "arith.cmpi"(%36, %193) {predicate = 2 : i64} : (i32, i32) -> i1
+          %215 = "vector.broadcast"(%214) : (i1) -> vector<8xi1>
+          %216 = "arith.constant"() {value = dense<[0, 1, 2, 3, 4, 5, 6, 7]> : vector<8xi32>} : () -> vector<8xi32>
+          %217 = "vector.broadcast"(%27) : (i32) -> vector<8xi32>
+          %218 = "arith.addi"(%217, %216) : (vector<8xi32>, vector<8xi32>) -> vector<8xi32>
+          %219 = "vector.broadcast"(%197) : (i32) -> vector<8xi32>
+          %220 = "arith.cmpi"(%218, %219) {predicate = 2 : i64} : (vector<8xi32>, vector<8xi32>) -> vector<8xi1>
+          %221 = "arith.andi"(%215, %220) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
+          %222 = "vector.maskedload"(%0, %212, %213, %221, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
+          %223 = "arith.addi"(%212, %40) : (index, index) -> index
+          %224 = "arith.addi"(%36, %39) : (i32, i32) -> i32
+          %225 = "arith.cmpi"(%224, %193) {predicate = 2 : i64} : (i32, i32) -> i1
+          %226 = "vector.broadcast"(%225) : (i1) -> vector<8xi1>
+          %227 = "arith.andi"(%226, %220) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
+          %228 = "vector.maskedload"(%0, %223, %213, %227, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
+          %229 = "vector.shuffle"(%222, %228) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64, 8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<16xbf16>
+          %230 = "arith.addi"(%34, %187) : (index, index) -> index
+          %231 = "vector.shuffle"(%229, %229) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
+          "vector.store"(%231, %4, %230) {alignment = 16 : i64} : (vector<8xbf16>, memref<2560xbf16, 3>, index) -> ()
+          %232 = "vector.shuffle"(%229, %229) {mask = [8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
+          %233 = "arith.addi"(%230, %41) : (index, index) -> index
+          "vector.store"(%232, %4, %233) {alignment = 16 : i64} : (vector<8xbf16>, memref<2560xbf16, 3>, index) -> ()
           "scf.yield"() : () -> ()
         }) : (i1) -> ()
-        %240 = "arith.muli"(%189, %43) : (index, index) -> index
-        %241 = "memref.dim"(%1, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
-        %242 = "memref.dim"(%1, %10) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
-        %243 = "arith.minsi"(%241, %241) : (index, index) -> index
-        %244 = "arith.subi"(%243, %192) : (index, index) -> index
-        %245 = "arith.minsi"(%244, %8) : (index, index) -> index
-        %246 = "arith.maxsi"(%245, %9) : (index, index) -> index
-        %247 = "arith.index_cast"(%246) : (index) -> i32
-        %248 = "arith.minsi"(%242, %242) : (index, index) -> index
-        %249 = "arith.subi"(%248, %107) : (index, index) -> index
-        %250 = "arith.minsi"(%249, %8) : (index, index) -> index
-        %251 = "arith.maxsi"(%250, %9) : (index, index) -> index
-        %252 = "arith.index_cast"(%251) : (index) -> i32
-        %253 = "arith.andi"(%252, %17) : (i32, i32) -> i32
-        %254 = "arith.cmpi"(%253, %18) {predicate = 0 : i64} : (i32, i32) -> i1
-        %255 = "arith.andi"(%48, %254) : (i1, i1) -> i1
-        "scf.if"(%255) ({
-          %256 = "arith.addi"(%240, %61) : (index, index) -> index
-          %257 = "arith.cmpi"(%64, %247) {predicate = 2 : i64} : (i32, i32) -> i1
-          %258 = "arith.cmpi"(%54, %252) {predicate = 2 : i64} : (i32, i32) -> i1
-          %259 = "arith.andi"(%257, %258) : (i1, i1) -> i1
-          %260 = "arith.addi"(%192, %65) : (index, index) -> index
-          %261 = "arith.addi"(%107, %66) : (index, index) -> index
-          "kdsl.copy_async"(%1, %5, %259, %260, %261, %256) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<1536xbf16, 3>, i1, index, index, index) -> ()
+        %234 = "arith.muli"(%185, %43) : (index, index) -> index
+        %235 = "memref.dim"(%1, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
+        %236 = "memref.dim"(%1, %11) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
+        %237 = "arith.subi"(%235, %188) : (index, index) -> index
+        %238 = "arith.minsi"(%237, %8) : (index, index) -> index
+        %239 = "arith.maxsi"(%238, %9) : (index, index) -> index
+        %240 = "arith.index_cast"(%239) : (index) -> i32
+        %241 = "arith.subi"(%236, %107) : (index, index) -> index
+        %242 = "arith.minsi"(%241, %8) : (index, index) -> index
+        %243 = "arith.maxsi"(%242, %9) : (index, index) -> index
+        %244 = "arith.index_cast"(%243) : (index) -> i32
+        %245 = "arith.andi"(%244, %17) : (i32, i32) -> i32
+        %246 = "arith.cmpi"(%245, %18) {predicate = 0 : i64} : (i32, i32) -> i1
+        %247 = "arith.andi"(%48, %246) : (i1, i1) -> i1
+        "scf.if"(%247) ({
+          %248 = "arith.addi"(%234, %61) : (index, index) -> index
+          %249 = "arith.cmpi"(%64, %240) {predicate = 2 : i64} : (i32, i32) -> i1
+          %250 = "arith.cmpi"(%54, %244) {predicate = 2 : i64} : (i32, i32) -> i1
+          %251 = "arith.andi"(%249, %250) : (i1, i1) -> i1
+          %252 = "arith.addi"(%188, %65) : (index, index) -> index
+          %253 = "arith.addi"(%107, %66) : (index, index) -> index
+          "kdsl.copy_async"(%1, %5, %251, %252, %253, %248) {bytes = 16 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, memref<1536xbf16, 3>, i1, index, index, index) -> ()
           "scf.yield"() : () -> ()
         }, {
-          %262 = "arith.addi"(%192, %65) : (index, index) -> index
-          %263 = "arith.addi"(%107, %66) : (index, index) -> index
-          %264 = "arith.cmpi"(%64, %247) {predicate = 2 : i64} : (i32, i32) -> i1
-          %265 = "vector.broadcast"(%264) : (i1) -> vector<8xi1>
-          %266 = "arith.constant"() {value = dense<[0, 1, 2, 3, 4, 5, 6, 7]> : vector<8xi32>} : () -> vector<8xi32>
-          %267 = "vector.broadcast"(%54) : (i32) -> vector<8xi32>
-          %268 = "arith.addi"(%267, %266) : (vector<8xi32>, vector<8xi32>) -> vector<8xi32>
-          %269 = "vector.broadcast"(%252) : (i32) -> vector<8xi32>
-          %270 = "arith.cmpi"(%268, %269) {predicate = 2 : i64} : (vector<8xi32>, vector<8xi32>) -> vector<8xi1>
-          %271 = "arith.andi"(%265, %270) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
-          %272 = "vector.maskedload"(%1, %262, %263, %271, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
-          %273 = "arith.addi"(%61, %240) : (index, index) -> index
-          "vector.store"(%272, %5, %273) {alignment = 16 : i64} : (vector<8xbf16>, memref<1536xbf16, 3>, index) -> ()
+          %254 = "arith.addi"(%188, %65) : (index, index) -> index
+          %255 = "arith.addi"(%107, %66) : (index, index) -> index
+          %256 = "arith.cmpi"(%64, %240) {predicate = 2 : i64} : (i32, i32) -> i1
+          %257 = "vector.broadcast"(%256) : (i1) -> vector<8xi1>
+          %258 = "arith.constant"() {value = dense<[0, 1, 2, 3, 4, 5, 6, 7]> : vector<8xi32>} : () -> vector<8xi32>
+          %259 = "vector.broadcast"(%54) : (i32) -> vector<8xi32>
+          %260 = "arith.addi"(%259, %258) : (vector<8xi32>, vector<8xi32>) -> vector<8xi32>
+          %261 = "vector.broadcast"(%244) : (i32) -> vector<8xi32>
+          %262 = "arith.cmpi"(%260, %261) {predicate = 2 : i64} : (vector<8xi32>, vector<8xi32>) -> vector<8xi1>
+          %263 = "arith.andi"(%257, %262) : (vector<8xi1>, vector<8xi1>) -> vector<8xi1>
+          %264 = "vector.maskedload"(%1, %254, %255, %263, %42) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<8xi1>, vector<8xbf16>) -> vector<8xbf16>
+          %265 = "arith.addi"(%61, %234) : (index, index) -> index
+          "vector.store"(%264, %5, %265) {alignment = 16 : i64} : (vector<8xbf16>, memref<1536xbf16, 3>, index) -> ()
           "scf.yield"() : () -> ()
         }) : (i1) -> ()
         "scf.yield"() : () -> ()
       }, {
       }) : (i1) -> ()
       "kdsl.copy_commit"() : () -> ()
-      %274 = "arith.muli"(%185, %7) : (index, index) -> index
-      %275 = "arith.muli"(%185, %43) : (index, index) -> index
-      %276 = "arith.cmpi"(%185, %10) {predicate = 0 : i64} : (index, index) -> i1
-      %277 = "arith.addi"(%185, %10) : (index, index) -> index
-      %278 = "arith.select"(%276, %6, %277) : (i1, index, index) -> index
-      %279 = "vector.shuffle"(%184, %184) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64]} : (vector<8xf32>, vector<8xf32>) -> vector<4xf32>
-      %280 = "vector.shuffle"(%184, %184) {mask = [4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<8xf32>, vector<8xf32>) -> vector<4xf32>
-      %281 = "arith.addi"(%82, %274) : (index, index) -> index
-      %282 = "kdsl.load_matrix"(%4, %281) {count = 4 : i64, transpose = false} : (memref<2560xbf16, 3>, index) -> vector<8xbf16>
-      %283 = "arith.addi"(%281, %41) : (index, index) -> index
-      %284 = "kdsl.load_matrix"(%4, %283) {count = 4 : i64, transpose = false} : (memref<2560xbf16, 3>, index) -> vector<8xbf16>
-      %285 = "vector.shuffle"(%282, %284) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64, 8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<16xbf16>
-      %286 = "vector.shuffle"(%285, %285) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
-      %287 = "vector.shuffle"(%285, %285) {mask = [8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
-      %288 = "arith.addi"(%88, %275) : (index, index) -> index
-      %289 = "kdsl.load_matrix"(%5, %288) {count = 2 : i64, transpose = true} : (memref<1536xbf16, 3>, index) -> vector<4xbf16>
-      %290 = "kdsl.matrix_multiply"(%286, %289, %279) {atom = "mma.m16n8k16"} : (vector<8xbf16>, vector<4xbf16>, vector<4xf32>) -> vector<4xf32>
-      %291 = "kdsl.matrix_multiply"(%287, %289, %280) {atom = "mma.m16n8k16"} : (vector<8xbf16>, vector<4xbf16>, vector<4xf32>) -> vector<4xf32>
-      %292 = "arith.addi"(%281, %40) : (index, index) -> index
-      %293 = "kdsl.load_matrix"(%4, %292) {count = 4 : i64, transpose = false} : (memref<2560xbf16, 3>, index) -> vector<8xbf16>
-      %294 = "arith.addi"(%281, %89) : (index, index) -> index
-      %295 = "kdsl.load_matrix"(%4, %294) {count = 4 : i64, transpose = false} : (memref<2560xbf16, 3>, index) -> vector<8xbf16>
-      %296 = "vector.shuffle"(%293, %295) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64, 8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<16xbf16>
-      %297 = "vector.shuffle"(%296, %296) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
-      %298 = "vector.shuffle"(%296, %296) {mask = [8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
-      %299 = "arith.addi"(%288, %90) : (index, index) -> index
-      %300 = "kdsl.load_matrix"(%5, %299) {count = 2 : i64, transpose = true} : (memref<1536xbf16, 3>, index) -> vector<4xbf16>
-      %301 = "kdsl.matrix_multiply"(%297, %300, %290) {atom = "mma.m16n8k16"} : (vector<8xbf16>, vector<4xbf16>, vector<4xf32>) -> vector<4xf32>
-      %302 = "kdsl.matrix_multiply"(%298, %300, %291) {atom = "mma.m16n8k16"} : (vector<8xbf16>, vector<4xbf16>, vector<4xf32>) -> vector<4xf32>
-      %303 = "vector.shuffle"(%301, %302) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<4xf32>, vector<4xf32>) -> vector<8xf32>
-      "scf.yield"(%303, %278) : (vector<8xf32>, index) -> ()
+      %266 = "arith.muli"(%181, %7) : (index, index) -> index
+      %267 = "arith.muli"(%181, %43) : (index, index) -> index
+      %268 = "arith.cmpi"(%181, %11) {predicate = 0 : i64} : (index, index) -> i1
+      %269 = "arith.addi"(%181, %11) : (index, index) -> index
+      %270 = "arith.select"(%268, %6, %269) : (i1, index, index) -> index
+      %271 = "vector.shuffle"(%180, %180) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64]} : (vector<8xf32>, vector<8xf32>) -> vector<4xf32>
+      %272 = "vector.shuffle"(%180, %180) {mask = [4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<8xf32>, vector<8xf32>) -> vector<4xf32>
+      %273 = "arith.addi"(%82, %266) : (index, index) -> index
+      %274 = "kdsl.load_matrix"(%4, %273) {count = 4 : i64, transpose = false} : (memref<2560xbf16, 3>, index) -> vector<8xbf16>
+      %275 = "arith.addi"(%273, %41) : (index, index) -> index
+      %276 = "kdsl.load_matrix"(%4, %275) {count = 4 : i64, transpose = false} : (memref<2560xbf16, 3>, index) -> vector<8xbf16>
+      %277 = "vector.shuffle"(%274, %276) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64, 8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<16xbf16>
+      %278 = "vector.shuffle"(%277, %277) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
+      %279 = "vector.shuffle"(%277, %277) {mask = [8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
+      %280 = "arith.addi"(%88, %267) : (index, index) -> index
+      %281 = "kdsl.load_matrix"(%5, %280) {count = 2 : i64, transpose = true} : (memref<1536xbf16, 3>, index) -> vector<4xbf16>
+      %282 = "kdsl.matrix_multiply"(%278, %281, %271) {atom = "mma.m16n8k16"} : (vector<8xbf16>, vector<4xbf16>, vector<4xf32>) -> vector<4xf32>
+      %283 = "kdsl.matrix_multiply"(%279, %281, %272) {atom = "mma.m16n8k16"} : (vector<8xbf16>, vector<4xbf16>, vector<4xf32>) -> vector<4xf32>
+      %284 = "arith.addi"(%273, %40) : (index, index) -> index
+      %285 = "kdsl.load_matrix"(%4, %284) {count = 4 : i64, transpose = false} : (memref<2560xbf16, 3>, index) -> vector<8xbf16>
+      %286 = "arith.addi"(%273, %89) : (index, index) -> index
+      %287 = "kdsl.load_matrix"(%4, %286) {count = 4 : i64, transpose = false} : (memref<2560xbf16, 3>, index) -> vector<8xbf16>
+      %288 = "vector.shuffle"(%285, %287) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64, 8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<16xbf16>
+      %289 = "vector.shuffle"(%288, %288) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
+      %290 = "vector.shuffle"(%288, %288) {mask = [8 : i64, 9 : i64, 10 : i64, 11 : i64, 12 : i64, 13 : i64, 14 : i64, 15 : i64]} : (vector<16xbf16>, vector<16xbf16>) -> vector<8xbf16>
+      %291 = "arith.addi"(%280, %90) : (index, index) -> index
+      %292 = "kdsl.load_matrix"(%5, %291) {count = 2 : i64, transpose = true} : (memref<1536xbf16, 3>, index) -> vector<4xbf16>
+      %293 = "kdsl.matrix_multiply"(%289, %292, %282) {atom = "mma.m16n8k16"} : (vector<8xbf16>, vector<4xbf16>, vector<4xf32>) -> vector<4xf32>
+      %294 = "kdsl.matrix_multiply"(%290, %292, %283) {atom = "mma.m16n8k16"} : (vector<8xbf16>, vector<4xbf16>, vector<4xf32>) -> vector<4xf32>
+      %295 = "vector.shuffle"(%293, %294) {mask = [0 : i64, 1 : i64, 2 : i64, 3 : i64, 4 : i64, 5 : i64, 6 : i64, 7 : i64]} : (vector<4xf32>, vector<4xf32>) -> vector<8xf32>
+      "scf.yield"(%295, %270) : (vector<8xf32>, index) -> ()
     }) {kdsl.stages = 2 : i64} : (index, index, index, vector<8xf32>, index) -> (vector<8xf32>, index)
-    %304 = "arith.truncf"(%181) : (vector<8xf32>) -> vector<8xbf16>
-    %305 = "memref.dim"(%2, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
-    %306 = "memref.dim"(%2, %10) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
-    %307 = "arith.minsi"(%305, %305) : (index, index) -> index
-    %308 = "arith.subi"(%307, %105) : (index, index) -> index
-    %309 = "arith.minsi"(%308, %8) : (index, index) -> index
-    %310 = "arith.maxsi"(%309, %9) : (index, index) -> index
-    %311 = "arith.index_cast"(%310) : (index) -> i32
-    %312 = "arith.minsi"(%306, %306) : (index, index) -> index
-    %313 = "arith.subi"(%312, %107) : (index, index) -> index
-    %314 = "arith.minsi"(%313, %8) : (index, index) -> index
-    %315 = "arith.maxsi"(%314, %9) : (index, index) -> index
-    %316 = "arith.index_cast"(%315) : (index) -> i32
-    %317 = "arith.andi"(%316, %49) : (i32, i32) -> i32
-    %318 = "arith.cmpi"(%317, %18) {predicate = 0 : i64} : (i32, i32) -> i1
-    %319 = "arith.andi"(%96, %318) : (i1, i1) -> i1
-    "scf.if"(%319) ({
-      %320 = "arith.cmpi"(%24, %311) {predicate = 2 : i64} : (i32, i32) -> i1
-      %321 = "arith.cmpi"(%98, %316) {predicate = 2 : i64} : (i32, i32) -> i1
-      %322 = "arith.andi"(%320, %321) : (i1, i1) -> i1
-      %323 = "arith.addi"(%105, %99) : (index, index) -> index
-      %324 = "arith.addi"(%107, %100) : (index, index) -> index
-      %325 = "vector.shuffle"(%304, %304) {mask = [0 : i64, 1 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
-      %326 = "vector.broadcast"(%322) : (i1) -> vector<2xi1>
-      "vector.maskedstore"(%2, %323, %324, %326, %325) {alignment = 4 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
-      %327 = "arith.addi"(%24, %79) : (i32, i32) -> i32
-      %328 = "arith.cmpi"(%327, %311) {predicate = 2 : i64} : (i32, i32) -> i1
-      %329 = "arith.andi"(%328, %321) : (i1, i1) -> i1
-      %330 = "arith.addi"(%323, %101) : (index, index) -> index
-      %331 = "vector.shuffle"(%304, %304) {mask = [2 : i64, 3 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
-      %332 = "vector.broadcast"(%329) : (i1) -> vector<2xi1>
-      "vector.maskedstore"(%2, %330, %324, %332, %331) {alignment = 4 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
-      %333 = "arith.addi"(%24, %39) : (i32, i32) -> i32
-      %334 = "arith.cmpi"(%333, %311) {predicate = 2 : i64} : (i32, i32) -> i1
-      %335 = "arith.andi"(%334, %321) : (i1, i1) -> i1
-      %336 = "arith.addi"(%323, %40) : (index, index) -> index
-      %337 = "vector.shuffle"(%304, %304) {mask = [4 : i64, 5 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
-      %338 = "vector.broadcast"(%335) : (i1) -> vector<2xi1>
-      "vector.maskedstore"(%2, %336, %324, %338, %337) {alignment = 4 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
-      %339 = "arith.addi"(%24, %55) : (i32, i32) -> i32
-      %340 = "arith.cmpi"(%339, %311) {predicate = 2 : i64} : (i32, i32) -> i1
-      %341 = "arith.andi"(%340, %321) : (i1, i1) -> i1
-      %342 = "arith.addi"(%323, %102) : (index, index) -> index
-      %343 = "vector.shuffle"(%304, %304) {mask = [6 : i64, 7 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
-      %344 = "vector.broadcast"(%341) : (i1) -> vector<2xi1>
-      "vector.maskedstore"(%2, %342, %324, %344, %343) {alignment = 4 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
+    %296 = "arith.truncf"(%177) : (vector<8xf32>) -> vector<8xbf16>
+    %297 = "memref.dim"(%2, %6) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
+    %298 = "memref.dim"(%2, %11) : (memref<?x?xbf16, strided<[?, 1]>>, index) -> index
+    %299 = "arith.subi"(%297, %105) : (index, index) -> index
+    %300 = "arith.minsi"(%299, %8) : (index, index) -> index
+    %301 = "arith.maxsi"(%300, %9) : (index, index) -> index
+    %302 = "arith.index_cast"(%301) : (index) -> i32
+    %303 = "arith.subi"(%298, %107) : (index, index) -> index
+    %304 = "arith.minsi"(%303, %8) : (index, index) -> index
+    %305 = "arith.maxsi"(%304, %9) : (index, index) -> index
+    %306 = "arith.index_cast"(%305) : (index) -> i32
+    %307 = "arith.andi"(%306, %49) : (i32, i32) -> i32
+    %308 = "arith.cmpi"(%307, %18) {predicate = 0 : i64} : (i32, i32) -> i1
+    %309 = "arith.andi"(%96, %308) : (i1, i1) -> i1
+    "scf.if"(%309) ({
+      %310 = "arith.cmpi"(%24, %302) {predicate = 2 : i64} : (i32, i32) -> i1
+      %311 = "arith.cmpi"(%98, %306) {predicate = 2 : i64} : (i32, i32) -> i1
+      %312 = "arith.andi"(%310, %311) : (i1, i1) -> i1
+      %313 = "arith.addi"(%105, %99) : (index, index) -> index
+      %314 = "arith.addi"(%107, %100) : (index, index) -> index
+      %315 = "vector.shuffle"(%296, %296) {mask = [0 : i64, 1 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
+      %316 = "vector.broadcast"(%312) : (i1) -> vector<2xi1>
+      "vector.maskedstore"(%2, %313, %314, %316, %315) {alignment = 4 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
+      %317 = "arith.addi"(%24, %79) : (i32, i32) -> i32
+      %318 = "arith.cmpi"(%317, %302) {predicate = 2 : i64} : (i32, i32) -> i1
+      %319 = "arith.andi"(%318, %311) : (i1, i1) -> i1
+      %320 = "arith.addi"(%313, %101) : (index, index) -> index
+      %321 = "vector.shuffle"(%296, %296) {mask = [2 : i64, 3 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
+      %322 = "vector.broadcast"(%319) : (i1) -> vector<2xi1>
+      "vector.maskedstore"(%2, %320, %314, %322, %321) {alignment = 4 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
+      %323 = "arith.addi"(%24, %39) : (i32, i32) -> i32
+      %324 = "arith.cmpi"(%323, %302) {predicate = 2 : i64} : (i32, i32) -> i1
+      %325 = "arith.andi"(%324, %311) : (i1, i1) -> i1
+      %326 = "arith.addi"(%313, %40) : (index, index) -> index
+      %327 = "vector.shuffle"(%296, %296) {mask = [4 : i64, 5 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
+      %328 = "vector.broadcast"(%325) : (i1) -> vector<2xi1>
+      "vector.maskedstore"(%2, %326, %314, %328, %327) {alignment = 4 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
+      %329 = "arith.addi"(%24, %55) : (i32, i32) -> i32
+      %330 = "arith.cmpi"(%329, %302) {predicate = 2 : i64} : (i32, i32) -> i1
+      %331 = "arith.andi"(%330, %311) : (i1, i1) -> i1
+      %332 = "arith.addi"(%313, %102) : (index, index) -> index
+      %333 = "vector.shuffle"(%296, %296) {mask = [6 : i64, 7 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
+      %334 = "vector.broadcast"(%331) : (i1) -> vector<2xi1>
+      "vector.maskedstore"(%2, %332, %314, %334, %333) {alignment = 4 : i64} : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
       "scf.yield"() : () -> ()
     }, {
-      %345 = "arith.cmpi"(%24, %311) {predicate = 2 : i64} : (i32, i32) -> i1
-      %346 = "arith.addi"(%105, %99) : (index, index) -> index
-      %347 = "arith.addi"(%107, %100) : (index, index) -> index
-      %348 = "vector.shuffle"(%304, %304) {mask = [0 : i64, 1 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
-      %349 = "vector.broadcast"(%345) : (i1) -> vector<2xi1>
-      %350 = "arith.constant"() {value = dense<[0, 1]> : vector<2xi32>} : () -> vector<2xi32>
-      %351 = "vector.broadcast"(%98) : (i32) -> vector<2xi32>
-      %352 = "arith.addi"(%351, %350) : (vector<2xi32>, vector<2xi32>) -> vector<2xi32>
-      %353 = "vector.broadcast"(%316) : (i32) -> vector<2xi32>
-      %354 = "arith.cmpi"(%352, %353) {predicate = 2 : i64} : (vector<2xi32>, vector<2xi32>) -> vector<2xi1>
-      %355 = "arith.andi"(%349, %354) : (vector<2xi1>, vector<2xi1>) -> vector<2xi1>
-      "vector.maskedstore"(%2, %346, %347, %355, %348) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
-      %356 = "arith.addi"(%24, %79) : (i32, i32) -> i32
-      %357 = "arith.cmpi"(%356, %311) {predicate = 2 : i64} : (i32, i32) -> i1
-      %358 = "arith.addi"(%346, %101) : (index, index) -> index
-      %359 = "vector.shuffle"(%304, %304) {mask = [2 : i64, 3 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
-      %360 = "vector.broadcast"(%357) : (i1) -> vector<2xi1>
-      %361 = "arith.andi"(%360, %354) : (vector<2xi1>, vector<2xi1>) -> vector<2xi1>
-      "vector.maskedstore"(%2, %358, %347, %361, %359) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
-      %362 = "arith.addi"(%24, %39) : (i32, i32) -> i32
-      %363 = "arith.cmpi"(%362, %311) {predicate = 2 : i64} : (i32, i32) -> i1
-      %364 = "arith.addi"(%346, %40) : (index, index) -> index
-      %365 = "vector.shuffle"(%304, %304) {mask = [4 : i64, 5 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
-      %366 = "vector.broadcast"(%363) : (i1) -> vector<2xi1>
-      %367 = "arith.andi"(%366, %354) : (vector<2xi1>, vector<2xi1>) -> vector<2xi1>
-      "vector.maskedstore"(%2, %364, %347, %367, %365) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
-      %368 = "arith.addi"(%24, %55) : (i32, i32) -> i32
-      %369 = "arith.cmpi"(%368, %311) {predicate = 2 : i64} : (i32, i32) -> i1
-      %370 = "arith.addi"(%346, %102) : (index, index) -> index
-      %371 = "vector.shuffle"(%304, %304) {mask = [6 : i64, 7 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
-      %372 = "vector.broadcast"(%369) : (i1) -> vector<2xi1>
-      %373 = "arith.andi"(%372, %354) : (vector<2xi1>, vector<2xi1>) -> vector<2xi1>
-      "vector.maskedstore"(%2, %370, %347, %373, %371) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
+      %335 = "arith.cmpi"(%24, %302) {predicate = 2 : i64} : (i32, i32) -> i1
+      %336 = "arith.addi"(%105, %99) : (index, index) -> index
+      %337 = "arith.addi"(%107, %100) : (index, index) -> index
+      %338 = "vector.shuffle"(%296, %296) {mask = [0 : i64, 1 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
+      %339 = "vector.broadcast"(%335) : (i1) -> vector<2xi1>
+      %340 = "arith.constant"() {value = dense<[0, 1]> : vector<2xi32>} : () -> vector<2xi32>
+      %341 = "vector.broadcast"(%98) : (i32) -> vector<2xi32>
+      %342 = "arith.addi"(%341, %340) : (vector<2xi32>, vector<2xi32>) -> vector<2xi32>
+      %343 = "vector.broadcast"(%306) : (i32) -> vector<2xi32>
+      %344 = "arith.cmpi"(%342, %343) {predicate = 2 : i64} : (vector<2xi32>, vector<2xi32>) -> vector<2xi1>
+      %345 = "arith.andi"(%339, %344) : (vector<2xi1>, vector<2xi1>) -> vector<2xi1>
+      "vector.maskedstore"(%2, %336, %337, %345, %338) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
+      %346 = "arith.addi"(%24, %79) : (i32, i32) -> i32
+      %347 = "arith.cmpi"(%346, %302) {predicate = 2 : i64} : (i32, i32) -> i1
+      %348 = "arith.addi"(%336, %101) : (index, index) -> index
+      %349 = "vector.shuffle"(%296, %296) {mask = [2 : i64, 3 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
+      %350 = "vector.broadcast"(%347) : (i1) -> vector<2xi1>
+      %351 = "arith.andi"(%350, %344) : (vector<2xi1>, vector<2xi1>) -> vector<2xi1>
+      "vector.maskedstore"(%2, %348, %337, %351, %349) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
+      %352 = "arith.addi"(%24, %39) : (i32, i32) -> i32
+      %353 = "arith.cmpi"(%352, %302) {predicate = 2 : i64} : (i32, i32) -> i1
+      %354 = "arith.addi"(%336, %40) : (index, index) -> index
+      %355 = "vector.shuffle"(%296, %296) {mask = [4 : i64, 5 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
+      %356 = "vector.broadcast"(%353) : (i1) -> vector<2xi1>
+      %357 = "arith.andi"(%356, %344) : (vector<2xi1>, vector<2xi1>) -> vector<2xi1>
+      "vector.maskedstore"(%2, %354, %337, %357, %355) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
+      %358 = "arith.addi"(%24, %55) : (i32, i32) -> i32
+      %359 = "arith.cmpi"(%358, %302) {predicate = 2 : i64} : (i32, i32) -> i1
+      %360 = "arith.addi"(%336, %102) : (index, index) -> index
+      %361 = "vector.shuffle"(%296, %296) {mask = [6 : i64, 7 : i64]} : (vector<8xbf16>, vector<8xbf16>) -> vector<2xbf16>
+      %362 = "vector.broadcast"(%359) : (i1) -> vector<2xi1>
+      %363 = "arith.andi"(%362, %344) : (vector<2xi1>, vector<2xi1>) -> vector<2xi1>
+      "vector.maskedstore"(%2, %360, %337, %363, %361) : (memref<?x?xbf16, strided<[?, 1]>>, index, index, vector<2xi1>, vector<2xbf16>) -> ()
       "scf.yield"() : () -> ()
     }) : (i1) -> ()
     "func.return"() : () -> ()
