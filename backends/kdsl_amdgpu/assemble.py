@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,9 @@ FORMAT = "elf-object"
 ROCM_MEMORY = 10
 """DLPack's number of the memory that kernels work on."""
 LINKERS = ("ld.lld", "ld.lld-22", "ld.lld-21", "ld.lld-20")
+STRATEGIES = ("max-ilp", "iterative-minreg")
+KERNEL_MARK = '"amdgpu-flat-work-group-size"'
+"""What stands once in each kernel's attributes."""
 SPILLS_ALLOWED = 4
 """A kernel may spill one in so many of a lane's registers; ``explain()`` says so."""
 SPILL_ADVICE = "smaller tiles or more subgroups: k.schedule(BN=..., warps=...)"
@@ -120,7 +124,7 @@ def _ask(
             raise AssemblerDiedError(target=target, why=dead.last_words()) from None
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def generate(text: str, target: Target) -> Code:
     """Generate, link and check. Raises AssembleError, AssemblerDiedError, CodeObjectError."""
     request = {
@@ -139,22 +143,50 @@ def generate(text: str, target: Target) -> Code:
     return Code(assembly.decode(), data, loadable, kernels, seconds)
 
 
+def best_code(text: str, target: Target) -> Code:
+    """Generate; where a matrix kernel spills, try LLVM's other orders of instructions."""
+    found = generate(text, target)
+    spilled = _spills(found, target)
+    for strategy in STRATEGIES:
+        if not spilled:
+            break
+        other = generate(_ordered(text, strategy), target)
+        left = _spills(other, target)
+        if left < spilled:
+            found, spilled = other, left
+    return found
+
+
+def _spills(code: Code, target: Target) -> int:
+    """Return how many registers matrix kernels spill."""
+    rows = report(code.assembly, code.kernels, target).values()
+    return sum(row.vector_spills for row in rows if row.matrix_instructions)
+
+
+def _ordered(text: str, strategy: str) -> str:
+    """Return the text with all kernels ordered by a strategy of LLVM's scheduler."""
+    return text.replace(KERNEL_MARK, f'"amdgpu-sched-strategy"="{strategy}" {KERNEL_MARK}')
+
+
 def linked(data: bytes) -> bytes:
     """Return a loadable object: by lld where one is installed, else by kdsl's own linker."""
     program = next((found for name in LINKERS if (found := which(name))), None)
-    return link(data) if program is None else link_with(program, data)
+    return link(data) if program is None else link_with([program], data)
 
 
-def link_with(program: str, data: bytes) -> bytes:
+def link_with(command: Sequence[str], data: bytes) -> bytes:
     """Return what lld makes of an object. Raises AssembleError."""
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder, "k.o"), Path(folder, "k.hsaco")
         source.write_bytes(data)
         done = subprocess.run(
-            [program, "-shared", str(source), "-o", str(made)], capture_output=True, check=False
+            [*command, "-shared", "-m", "elf64_amdgpu", str(source), "-o", str(made)],
+            capture_output=True,
+            check=False,
         )
         if done.returncode:
-            raise AssembleError(tool=program, suffix=".o", why=done.stderr.decode().strip())
+            why = done.stderr.decode().strip()
+            raise AssembleError(tool=" ".join(command), suffix=".o", why=why)
         return made.read_bytes()
 
 
@@ -198,7 +230,7 @@ def assemble(source: Source, target: Target) -> Artifact:
         data = host_object(source.text)
         digest = hashlib.sha256(data).hexdigest()
         return Artifact(data, FORMAT, source.entries, {}, digest)
-    code = generate(source.text, target)
+    code = best_code(source.text, target)
     rows = report(code.assembly, code.kernels, target)
     for name, row in rows.items():
         _refuse_spills(name, row, target)

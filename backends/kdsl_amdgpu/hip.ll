@@ -289,7 +289,7 @@ give:
 }
 
 ; what a status means, for a caller without Python; statuses that all back ends have stay as they are
-define hidden i32 @kdsl_device_failure(ptr %name, i32 %status, ptr %buffer, i64 %bytes) noinline cold {
+define hidden i32 @kdsl_device_failure_10(ptr %name, i32 %status, ptr %buffer, i64 %bytes) noinline cold {
 entry:
   %common = icmp ult i32 %status, {FIRST_STATUS}
   br i1 %common, label %keep, label %own

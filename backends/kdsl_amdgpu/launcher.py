@@ -48,7 +48,7 @@ FORMS = (
 )
 """What is found here, for a caller without Python: printf forms over the entry."""
 FAILED = "%s: function %d of the driver failed with result %d (%s)"
-EXPORTED = ("kdsl_hip_adopt", "kdsl_device_failure")
+EXPORTED = ("kdsl_hip_adopt", "kdsl_device_failure_10")
 
 DECLARATIONS = """\
 declare i32 @kdsl_hip_begin(ptr, ptr, ptr, i64)

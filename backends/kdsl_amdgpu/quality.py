@@ -23,7 +23,8 @@ class Quality:
     """A kernel's numbers. Registers are for one lane (scalar ones for a wave), sizes in bytes.
 
     ``occupancy``: waves that one SIMD unit can hold. ``mix``: instruction kind -> how many stand in
-    the text; ``accesses``: (space, direction, bits of one lane) as text -> how many.
+    the text; ``accesses``: (space, direction, bits of one lane) as text -> how many. ``inner``: the
+    mix of the innermost loop with the most matrix instructions, of the largest one without any.
     """
 
     lanes: int
@@ -39,6 +40,7 @@ class Quality:
     instructions: int
     mix: dict[str, int]
     accesses: dict[str, int]
+    inner: dict[str, int]
 
     def facts(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -48,28 +50,29 @@ class Quality:
 def report(assembly: str, kernels: dict[str, Kernel], target: Target) -> dict[str, Quality]:
     """Return the numbers of each kernel of an assembly text."""
     chip = chip_of(target)
-    return {name: _measure(kernel_lines(assembly, name), k, chip) for name, k in kernels.items()}
+    return {name: _measure(_body(assembly, name), k, chip) for name, k in kernels.items()}
 
 
 def kernel_lines(assembly: str, name: str) -> list[str]:
     """Return the instructions of a kernel, without labels, directives and comments."""
+    return [line for line in _body(assembly, name) if not line.endswith(":")]
+
+
+def _body(assembly: str, name: str) -> list[str]:
+    """Return the instructions and labels of a kernel."""
     label = name if re.fullmatch(r"[A-Za-z_.$][\w.$]*", name) else f'"{name}"'
     start = assembly.index(f"\n{label}:") + 1
     end = assembly.find("\n\t.section", start)
     lines = (line.partition(";")[0].strip() for line in assembly[start:end].splitlines())
-    return [line for line in lines if line and not line.startswith(".") and not line.endswith(":")]
+    return [line for line in lines if line.endswith(":") or (line and not line.startswith("."))]
 
 
-def _measure(lines: list[str], kernel: Kernel, chip: Chip) -> Quality:
+def _measure(body: list[str], kernel: Kernel, chip: Chip) -> Quality:
     row = kernel.facts
-    mix: Counter[str] = Counter()
-    accesses: Counter[str] = Counter()
-    for line in lines:
-        for part in line.split("::"):
-            word = part.split(maxsplit=1)[0]
-            mix[_kind(word)] += 1
-            if (found := _access(word)) is not None:
-                accesses[found] += 1
+    lines = [line for line in body if not line.endswith(":")]
+    mix = _mix(lines)
+    words = [part.split(maxsplit=1)[0] for line in lines for part in line.split("::")]
+    accesses = Counter(found for word in words if (found := _access(word)) is not None)
     lanes = row[".max_flat_workgroup_size"]
     return Quality(
         lanes,
@@ -85,7 +88,31 @@ def _measure(lines: list[str], kernel: Kernel, chip: Chip) -> Quality:
         len(lines),
         dict(sorted(mix.items())),
         dict(sorted(accesses.items())),
+        dict(sorted(_mix(inner_loop(body)).items())),
     )
+
+
+def _mix(lines: list[str]) -> Counter[str]:
+    """Count kinds of instructions; both halves of a dual-issue one."""
+    parts = [part for line in lines for part in line.split("::")]
+    return Counter(_kind(part.split(maxsplit=1)[0]) for part in parts)
+
+
+def inner_loop(body: list[str]) -> list[str]:
+    """Return the instructions of the loop that counts: see ``Quality.inner``."""
+    labels = {line[:-1]: at for at, line in enumerate(body) if line.endswith(":")}
+    loops = []
+    for at, line in enumerate(body):
+        word, _, target = line.partition(" ")
+        if word.startswith(("s_branch", "s_cbranch")) and labels.get(target.strip(), at) < at:
+            loops.append((labels[target.strip()], at))
+    innermost = [
+        (a, b)
+        for a, b in loops
+        if not any(a <= c and d <= b and (a, b) != (c, d) for c, d in loops)
+    ]
+    found = [[x for x in body[a : b + 1] if not x.endswith(":")] for a, b in innermost]
+    return max(found, key=lambda x: (_mix(x)["matrix"], len(x)), default=[])
 
 
 def occupancy(chip: Chip, vector_registers: int, lds_bytes: int, lanes: int) -> int:

@@ -31,4 +31,5 @@ BACKEND = Backend(
     assemble=assemble,
     load="kdsl_metal.runtime:load",
     trial="kdsl_metal.standin.trial:try_out",
+    usual="apple7",
 )

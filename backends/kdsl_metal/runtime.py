@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class Program:
         self.mirror = Mirror(self, device_name())
         self.status = self.upload(np.zeros(STATUS_BYTES, np.uint8))
         self.pending: list[int] = []
+        self.lock = Lock()
 
     # ------------------------------------------------------------------------------------ memory
 

@@ -29,4 +29,5 @@ BACKEND = Backend(
     assemble=assemble,
     load="kdsl_opencl.runtime:load",
     trial="kdsl_opencl.runtime:try_out",
+    usual="generic",
 )

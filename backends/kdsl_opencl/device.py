@@ -29,6 +29,11 @@ class Opened:
     simulated: bool
 
     @property
+    def is_cpu(self) -> bool:
+        """Whether it is a CPU."""
+        return bool(self.device.type & library().device_type.CPU)
+
+    @property
     def name(self) -> str:
         """Platform, its version and device, as they call themselves."""
         platform = self.device.platform

@@ -5,11 +5,11 @@ from __future__ import annotations
 from kdsl.codegen.backend import Source
 from kdsl.codegen.clike.facts import entries_of, facts_line
 from kdsl.codegen.clike.module import Kernel, table, write_module
-from kdsl.codegen.clike.packed import add_packed_rows
 from kdsl.codegen.clike.writer import Parameter
 from kdsl.codegen.lowering import LoweringTable
 from kdsl.ir.core import Module
 from kdsl.target.target import Target
+from kdsl_opencl.packed import add_packed_rows
 from kdsl_opencl.spelling import OPENCL
 
 SUFFIX = ".cl"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Program:
         self.cl = library()
         self.facts = facts
         self.opened = device
+        self.lock = Lock()
         self.mirror = Mirror(self, device.name)
         built = _built(text, device)
         self.kernels = {n: getattr(built, row["symbol"]) for n, row in facts.kernels.items()}

@@ -77,6 +77,10 @@ def _load(qualifier: str, word: str, count: int, pointer: str, aligned: bool) ->
     return f"vload{count}(0, {pointer})"
 
 
+def _pack(word: str, lanes: list[str]) -> str:
+    return f"({word})({lanes[0] if len(set(lanes)) == 1 else ', '.join(lanes)})"
+
+
 OPENCL = Spelling(
     name="OpenCL",
     unsigned={1: "uint", 8: "uchar", 16: "ushort", 32: "uint", 64: "ulong"},
@@ -110,7 +114,7 @@ OPENCL = Spelling(
     atomic_call=_atomic_call,
     atomic_swap=_atomic_swap,
     helpers=HELPERS,
-    widths=(8, 4, 2),
+    widths=(4, 2),
     printf="printf",
-    packs=True,
+    pack=_pack,
 )  # fmt: skip

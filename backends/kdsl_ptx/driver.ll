@@ -73,7 +73,7 @@ define hidden ptr @kdsl_gpu_context(i64 %device) {
 }
 
 ; what a status means, for a caller without Python; statuses that all back ends have stay as they are
-define hidden i32 @kdsl_device_failure(ptr %name, i32 %status, ptr %buffer, i64 %bytes) noinline cold {
+define hidden i32 @kdsl_device_failure_2(ptr %name, i32 %status, ptr %buffer, i64 %bytes) noinline cold {
 entry:
   %text = alloca ptr
   %common = icmp ult i32 %status, {FIRST_DEVICE_STATUS}

@@ -70,7 +70,7 @@ AT_MAP, MAP_CACHE_BYTES = 128, 256
 EXPORTED = (
     "kdsl_gpu_adopt", "kdsl_gpu_log", "kdsl_gpu_context", "kdsl_gpu_begin", "kdsl_gpu_end",
     "kdsl_gpu_launch", "kdsl_gpu_alloc", "kdsl_gpu_free", "kdsl_gpu_sms", "kdsl_gpu_counter",
-    "kdsl_gpu_map", "kdsl_device_failure",
+    "kdsl_gpu_map", "kdsl_device_failure_2",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.argument("file", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The shared object to write.")
-@click.option("--target", help="Back end, or back end:chip; this machine when left out.")
+@click.option("--target", help="Back ends and chips, with commas; this machine when left out.")
 @click.option("--entry", "entries", multiple=True, help="Build only this export; repeatable.")
 @click.option("--spec", "specs", multiple=True, help="What to specialize for: 'D=64,128 T=bf16'.")
 @click.option("--header", type=PATH, help="Also write a C header.")
@@ -44,6 +44,7 @@ def build(
     specializations, and calls are dispatched on dtypes and sizes.
     """
     from kdsl.cli.building import build_jobs, exports_of, jobs_of
+    from kdsl.codegen.registry import targets_to_build
     from kdsl.compiler import target_of
     from kdsl.serving.package import write_atomically
 
@@ -56,9 +57,9 @@ def build(
         from kdsl.cli.check import cases_of
 
         cases = cases_of(module, file, [export.name for export in exports])
-    chosen = target_of(target)
+    chosen = targets_to_build(target) if target else [target_of()]
     with (
-        progress("building", total=len(jobs) + 1) as advance,
+        progress("building", total=len(jobs) * len(chosen) + 1) as advance,
         settings.override(dump=dump) if dump is not None else nullcontext(),
     ):
         built = build_jobs(
@@ -75,8 +76,9 @@ def build(
 
         write_text(header, header_of(built.manifest, output.stem.removeprefix("lib")))
     click.echo(
-        f"{output}: {len(exports)} entries, {len(jobs)} specializations for {chosen},"
-        f" {size_text(len(built.data))}, {time.perf_counter() - started:.2f} s"
+        f"{output}: {len(exports)} entries, {len(jobs)} specializations for"
+        f" {', '.join(map(str, chosen))}, {size_text(len(built.data))},"
+        f" {time.perf_counter() - started:.2f} s"
     )
     if check:
         from kdsl.cli.check import run_cases, show

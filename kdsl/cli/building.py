@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
 import kdsl
 from kdsl.cli.forks import cores, mapped
-from kdsl.codegen.backend import HOST_MEMORY, Artifact, Source
-from kdsl.codegen.registry import backend_named
+from kdsl.codegen.backend import HOST_MEMORY, OBJECT_FORMAT, Artifact, Source
+from kdsl.codegen.registry import backend_named, default_target
 from kdsl.errors import BadSpecError, NoExportsError, UnknownEntryError
 from kdsl.ir.signature import Signature
 from kdsl.language.spec import Spec, SpecValue, combinations, spec_text
 from kdsl.serving.manifest import Entry, Manifest, Specialization, TargetRecord
 from kdsl.serving.package import build_shared_object, manifest_of
+from kdsl.serving.packed import Packed
 from kdsl.settings import settings
 from kdsl.target.target import Target
 
@@ -38,7 +41,9 @@ TRIPLE_FACT = "triple"
 IMAGES_FACT = "images"
 """The fact of an artifact that lists the code for devices in it: (kind, SHA-256) each."""
 
-SYMBOL = "kdsl_entry_{name}"
+PREFIX = "kdsl_entry_"
+SYMBOL = PREFIX + "{name}"
+NO_LETTERS = re.compile("[^A-Za-z0-9]+")
 ASSEMBLED_SUFFIX = ".ll"
 
 Advance = Callable[[str], None]
@@ -138,62 +143,129 @@ def _jobs(export: Export, spec: Spec) -> list[Job]:
 
 def build_jobs(
     jobs: Sequence[Job],
-    target: Target,
+    targets: Sequence[Target],
     *,
     source: bytes,
     soname: str,
     linker: str,
     advance: Advance,
 ) -> Built:
-    """Compile every job, then link one file; ``advance`` hears of each finished job."""
-    objects: list[bytes] = []
-    runtime: dict[str, None] = {}
-    images: dict[tuple[str, str], None] = {}
-    devices: dict[str, int] = {}
-    triple = target.triple
-    entries: dict[str, list[Specialization]] = {}
-    for job, (artifact, signature) in _compiled(jobs, target):
-        objects.append(artifact.data)
-        runtime |= dict.fromkeys(artifact.facts.get(RUNTIME_FACT, ()))
-        images |= dict.fromkeys(map(tuple, artifact.facts.get(IMAGES_FACT, ())))
-        triple = artifact.facts.get(TRIPLE_FACT, triple)
-        devices[job.export.name] = artifact.facts.get(DEVICE_FACT, HOST_MEMORY)
-        entries.setdefault(job.export.name, []).append(Specialization(job.symbol, signature))
-        advance(job.title)
-    exports = {job.export.name: job.export for job in jobs}
-    manifest = manifest_of(
-        [
-            Entry(name, tuple(found), "", exports[name].doc, exports[name].grid, devices[name])
-            for name, found in entries.items()
-        ],
-        producer=f"kdsl {kdsl.__version__}",
-        source=source,
-    )
+    """Compile every job for every target, then link one file; ``advance`` hears of each job.
+
+    The file launches the code of the first target of each kind of memory; what it cannot launch is
+    packed into it, for the back end of its target.
+    """
+    parts = _Parts()
+    for work, (artifact, signature) in _compiled(_works(jobs, targets), targets):
+        parts.add(work, artifact, signature)
+        advance(work.title)
+    manifest = manifest_of(parts.entries(), producer=f"kdsl {kdsl.__version__}", source=source)
+    assembler = next((t for t in targets if t in parts.launched), None) or default_target()
+    records = parts.records()
     data = build_shared_object(
-        objects,
-        manifest,
-        lambda text: _assemble(text, target),
+        parts.objects,
+        replace(manifest, targets=tuple(records)),
+        lambda text: _assemble(text, assembler),
         soname=soname,
-        runtime=list(runtime),
-        target=TargetRecord(target.backend, triple, _present(target.attributes), ""),
-        images=[TargetRecord(kind, "", "", digest) for kind, digest in images],
+        runtime=list(parts.runtime),
+        images=[TargetRecord(kind, "", "", digest) for kind, digest in parts.images],
+        packed=parts.packed,
         linker=linker,
-        compile_launcher=lambda text: _assemble(text, target, quick=True),
+        compile_launcher=lambda text: _assemble(text, assembler, quick=True),
     )
     advance("linking")
-    return Built(data, manifest)
+    return Built(data, replace(manifest, targets=tuple(records)))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A job for one target; ``symbol`` is its own among all."""
+
+    job: Job
+    target: Target
+    symbol: str
+
+    @property
+    def title(self) -> str:
+        return f"{self.job.title} for {self.target}"
+
+
+def _works(jobs: Sequence[Job], targets: Sequence[Target]) -> list[_Work]:
+    return [
+        _Work(job, target, f"{job.symbol}_{NO_LETTERS.sub('_', str(target))}" if k else job.symbol)
+        for k, target in enumerate(targets)
+        for job in jobs
+    ]
+
+
+class _Parts:
+    """What goes into a file: linked objects, and code that others launch."""
+
+    def __init__(self) -> None:
+        self.launched: dict[Target, list[bytes]] = {}
+        self.memories: dict[int, Target] = {}
+        self.triples: dict[Target, str] = {}
+        self.objects: list[bytes] = []
+        self.runtime: dict[str, None] = {}
+        self.images: dict[tuple[str, str], None] = {}
+        self.packed: list[Packed] = []
+        self._found: dict[tuple[str, int], list[Specialization]] = {}
+        self._exports: dict[str, Export] = {}
+
+    def add(self, work: _Work, artifact: Artifact, signature: Signature) -> None:
+        """Link an artifact, or pack it."""
+        name, facts = work.job.export.name, artifact.facts
+        self._exports[name] = work.job.export
+        memory = facts.get(DEVICE_FACT, HOST_MEMORY)
+        is_linked = artifact.format == OBJECT_FORMAT
+        if not is_linked or self.memories.setdefault(memory, work.target) != work.target:
+            self.packed.append(
+                Packed(
+                    name, str(work.target), artifact.format, work.symbol.removeprefix(PREFIX),
+                    signature, artifact.data, facts,
+                )
+            )  # fmt: skip
+            return
+        self.objects.append(artifact.data)
+        self.launched.setdefault(work.target, []).append(artifact.data)
+        self.triples[work.target] = facts.get(TRIPLE_FACT, work.target.triple)
+        self.runtime |= dict.fromkeys(facts.get(RUNTIME_FACT, ()))
+        self.images |= dict.fromkeys(map(tuple, facts.get(IMAGES_FACT, ())))
+        found = self._found.setdefault((name, memory), [])
+        found.append(Specialization(work.symbol, signature))
+
+    def entries(self) -> list[Entry]:
+        """Return the entries that the file launches."""
+        return [
+            Entry(name, tuple(found), "", self._exports[name].doc, self._exports[name].grid, memory)
+            for (name, memory), found in self._found.items()
+        ]
+
+    def records(self) -> list[TargetRecord]:
+        """Return a line of the manifest for each target whose code is linked."""
+        return [
+            TargetRecord(
+                target.backend,
+                self.triples[target],
+                _present(target.attributes),
+                hashlib.sha256(b"".join(objects)).hexdigest(),
+            )
+            for target, objects in self.launched.items()
+        ]
 
 
 def _compiled(
-    jobs: Sequence[Job], target: Target
-) -> Iterator[tuple[Job, tuple[Artifact, Signature]]]:
-    """Compile jobs side by side, or one after the other when the user watches them."""
+    works: Sequence[_Work], targets: Sequence[Target]
+) -> Iterator[tuple[_Work, tuple[Artifact, Signature]]]:
+    """Compile side by side, or one after the other when the user watches."""
 
-    def compiled(job: Job) -> tuple[Artifact, Signature]:
-        return job.export.compile(job.values, target, job.symbol)
+    def compiled(work: _Work) -> tuple[Artifact, Signature]:
+        return work.job.export.compile(work.job.values, work.target, work.symbol)
 
+    for target in targets:
+        backend_named(target.backend)  # once here, not in each child
     watched = settings.time or settings.dump is not None or settings.print_after
-    return zip(jobs, mapped(compiled, jobs, 1 if watched else cores()), strict=True)
+    return zip(works, mapped(compiled, works, 1 if watched else cores()), strict=True)
 
 
 def _present(attributes: str) -> str:

@@ -25,6 +25,10 @@ class Source:
     quick: bool = False
 
 
+OBJECT_FORMAT = "elf-object"
+"""The format of artifacts that are linked into a file, whose entries any host program can call."""
+
+
 @dataclass(frozen=True)
 class Artifact:
     """Assembled code: bytes in a format ("elf-object"), callable entries, facts, a digest."""
@@ -91,7 +95,8 @@ class Backend:
     imported when code is first run here, so that no driver is needed to compile. ``trial``,
     likewise a TryOut, says how far code can be checked here; without it, it is text. ``device``
     is DLPack's number of the memory that kernels work on, and ``devices`` names the object that
-    answers for it where it is not the host's.
+    answers for it where it is not the host's. ``usual`` is the chip that files are built for when
+    none is named; without it, this machine's.
     """
 
     name: str
@@ -105,6 +110,7 @@ class Backend:
     trial: str = ""
     device: int = HOST_MEMORY
     devices: str = ""
+    usual: str = ""
 
     def loader(self) -> Load:
         """Import and return the function that makes an artifact callable."""

@@ -99,6 +99,19 @@ def resolve_target(text: str) -> Target:
     return backend_named(name).resolve(chip)
 
 
+def targets_to_build(text: str) -> list[Target]:
+    """Return the targets of a list with commas; each once.
+
+    A back end without a chip means its usual one: what is built need not run here.
+    """
+    found = []
+    for name in filter(None, map(str.strip, text.split(","))):
+        is_whole = ":" not in name and name in backend_names()
+        usual = backend_named(name).usual if is_whole else ""
+        found.append(backend_named(name).resolve(usual) if usual else resolve_target(name))
+    return list(dict.fromkeys(found))
+
+
 @cache
 def default_target() -> Target:
     """Return this machine as the first back end sees it that shares memory with the caller."""

@@ -178,3 +178,18 @@ class NoSuchEntryError(ArtifactError):
     message = "{path} has no entry {name!r}"
     hint = "it has: {known}"
     explanation = "`kdsl inspect kernel.so` lists the entries of a file."
+
+
+class NoPackedCodeError(ArtifactError):
+    """A file carries no code for a target, or code for several that a name fits."""
+
+    code = "KD0623"
+    message = "{path} has no code packed for {target!r}; there is code for {known}"
+    hint = "name one of these, or build with: kdsl build file.py -o {path} --target {target}"
+    explanation = """
+        A built file launches code for one target of each kind of memory itself; code for others is
+        packed into it. `kdsl inspect` lists both.
+
+            kd.load("k.so")                       # what the file launches itself
+            kd.load("k.so", target="opencl")      # KD0623 when the file was built without opencl
+    """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,7 +42,11 @@ class Memory:
 
 
 class Device(Protocol):
-    """What an entry asks of a device."""
+    """What an entry asks of a device; calls take turns by its lock."""
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """What a call holds from its beginning to its end."""
 
     def begin(self, buffers: Sequence[Memory]) -> None:
         """Take note of the buffers of the caller; ``finish`` ends the call."""
@@ -207,18 +212,23 @@ def entry_function(module: Module, name: str, device: Device) -> Callable[[int],
     def call(address: int) -> int:
         slots = iter(row.from_address(address))
         args = [read(slots) for read in readers]
-        frame = _HostFrame(module, device)
-        device.begin([a for a in args if isinstance(a, Memory)])
-        try:
-            with np.errstate(all="ignore"):
-                frame.call(name, args)
-            return device.finish()
-        except _StatusError as problem:
-            return device.finish() or problem.status
-        finally:
-            frame.release()
+        with device.lock:
+            return _run(_HostFrame(module, device), name, args)
 
     return call
+
+
+def _run(frame: _HostFrame, name: str, args: list[Any]) -> int:
+    device = frame.device
+    device.begin([a for a in args if isinstance(a, Memory)])
+    try:
+        with np.errstate(all="ignore"):
+            frame.call(name, args)
+        return device.finish()
+    except _StatusError as problem:
+        return device.finish() or problem.status
+    finally:
+        frame.release()
 
 
 def _slots(t: Type) -> int:

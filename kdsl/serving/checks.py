@@ -7,6 +7,8 @@ after all checks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kdsl.errors.artifacts import ExportError
 from kdsl.ir.signature import PTR, SCALAR, TENSOR, Arg, Relation, Signature
 from kdsl.runtime.views import DEVICE_NAMES, HOST
@@ -25,6 +27,8 @@ RESERVED = frozenset((
 # Byte offsets in a DLTensor (dlpack.h 1.x).
 DL_DATA, DL_DEVICE, DL_RANK, DL_DTYPE, DL_SHAPE, DL_STRIDES, DL_OFFSET = 0, 8, 16, 20, 24, 32, 40
 DL_NUMBER = 12
+FAILURE = "kdsl_device_failure_"
+"""And the number of the device's kind: what the runtime of its back end is asked for its words."""
 ANY_NUMBER = "-1"
 """No array has said yet on which device it is."""
 
@@ -99,9 +103,52 @@ def scalar_border(entry: Entry, index: int) -> str:
     return best
 
 
-def core(entry: Entry, strings: Strings) -> str:
-    """Return the text of the core function. Raises ExportError."""
-    return _Core(entry, strings).text()
+def core(entry: Entry, strings: Strings, name: str = "") -> str:
+    """Return the text of the core function, by another name if one is given. Raises ExportError."""
+    return _Core(entry, strings, name or entry.name).text()
+
+
+def choice(entries: Sequence[Entry], strings: Strings) -> str:
+    """Return cores of an entry for several kinds of memory, and one that chooses among them."""
+    for entry in entries:
+        validate_together(entries[0], entry)
+    names = [f"{entry.name}.{entry.device}" for entry in entries]
+    parts = [core(e, strings, name) for e, name in zip(entries, names, strict=True)]
+    title = entries[0].name
+    fn = Function(f"internal i32 @kdsl.core.{title}(ptr %raw, ptr %stream) noinline", strings)
+    tensor = "null"
+    for index, arg in reversed(list(enumerate(entries[0].signature.args))):
+        if arg.is_array:
+            given = fn.let(f"load ptr, ptr {fn.let(f'getelementptr i64, ptr %raw, i64 {index}')}")
+            missing = fn.let(f"icmp eq ptr {given}, null")
+            tensor = fn.let(f"select i1 {missing}, ptr {tensor}, ptr {given}")
+    labels = [fn.label("device") for _ in entries]
+    look, other = fn.label("look"), fn.label("other")
+    fn.do(f"br i1 {fn.let(f'icmp eq ptr {tensor}, null')}, label %{labels[0]}, label %{look}")
+    fn.start(look)
+    kind = fn.field(tensor, DL_DEVICE, "i32")
+    rows = zip(entries, labels, strict=True)
+    cases = " ".join(f"i32 {entry.device}, label %{label}" for entry, label in rows)
+    fn.do(f"switch i32 {kind}, label %{other} [ {cases} ]")
+    fn.start(other)
+    known = any_of([f"{e.device} ({DEVICE_NAMES.get(e.device, HOST)})" for e in entries])
+    text = f"{title}: the arrays are on DLPack device type %d, expected {known}"
+    fn.fail(codes.E_DEVICE, text, f"i32 {kind}")
+    for entry, label, name in zip(entries, labels, names, strict=True):
+        fn.start(label)
+        given = "ptr %raw" if entry.runs_on_host else "ptr %raw, ptr %stream"
+        fn.do(f"ret i32 {fn.let(f'call i32 @kdsl.core.{name}({given})')}")
+    return "\n\n".join([*parts, fn.text()])
+
+
+def validate_together(first: Entry, other: Entry) -> None:
+    """Raise ExportError unless two forms of an entry take the same arguments."""
+    if [_shape_of(a) for a in first.signature.args] != [_shape_of(a) for a in other.signature.args]:
+        raise ExportError(
+            entry=first.name,
+            reason="its forms for different devices take different arguments",
+            advice="build one file for each target",
+        )
 
 
 def _shape_of(arg: Arg) -> tuple[object, ...]:
@@ -148,10 +195,10 @@ class _Array:
 class _Core:
     """Writes one core: checks that all specializations share, dispatch, then each one's own."""
 
-    def __init__(self, entry: Entry, strings: Strings) -> None:
+    def __init__(self, entry: Entry, strings: Strings, name: str) -> None:
         self.entry = entry
         params = "ptr %raw" if entry.runs_on_host else "ptr %raw, ptr %stream"
-        self.fn = Function(f"internal i32 @kdsl.core.{entry.name}({params}) noinline", strings)
+        self.fn = Function(f"internal i32 @kdsl.core.{name}({params}) noinline", strings)
         self.number = ANY_NUMBER
         self.strings = strings
         self.arrays: dict[int, _Array] = {}
@@ -471,7 +518,7 @@ class _Core:
         """Replace the message by the device's own words; return the status that callers know."""
         buffer = self.fn.let("call ptr @kdsl.error_buffer()")
         given = f"ptr {name}, i32 {status}, ptr {buffer}, i64 {MESSAGE_BYTES}"
-        return self.fn.let(f"call i32 @kdsl_device_failure({given})")
+        return self.fn.let(f"call i32 @{FAILURE}{self.entry.device}({given})")
 
     def _slot_values(self, signature: Signature) -> list[str]:
         values: list[str] = []

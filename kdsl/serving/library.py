@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from kdsl.serving.checks import describe, ordinal, scalar_border
 from kdsl.serving.codes import FIRST_ARGUMENT_ERROR
 from kdsl.serving.dtypes import BORDERS
 from kdsl.serving.manifest import Entry
+
+if TYPE_CHECKING:
+    from kdsl.serving.foreign import PackedLibrary
 
 C_TYPES: dict[str, Any] = {
     "int8_t": ctypes.c_int8, "int16_t": ctypes.c_int16, "int32_t": ctypes.c_int32,
@@ -54,7 +57,7 @@ class Library:
         self.handle = handle
         handle.kdsl_last_error.restype = ctypes.c_char_p
         handle.kdsl_last_error.argtypes = []
-        self._entries = {e.name: LoadedEntry(e, handle) for e in manifest.entries}
+        self._entries = {n: LoadedEntry(forms, handle) for n, forms in manifest.by_name().items()}
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -83,8 +86,9 @@ class Library:
 class LoadedEntry:
     """One entry: call it with arrays and numbers, by position or by name."""
 
-    def __init__(self, entry: Entry, handle: ctypes.CDLL) -> None:
-        self.entry = entry
+    def __init__(self, forms: Sequence[Entry], handle: ctypes.CDLL) -> None:
+        entry = self.entry = forms[0]
+        self._takes_stream = not all(form.runs_on_host for form in forms)
         self.__name__ = entry.name
         self.__doc__ = entry.doc
         self._args = entry.signature.args
@@ -109,10 +113,10 @@ class LoadedEntry:
     def __call__(self, *args: Any, **named: Any) -> None:
         """Run the entry. Raises CallError before anything is touched, KernelFailedError after."""
         if named or len(args) != self._count:
-            args = self._bind(args, named)
+            args = bound(self.entry.name, self._args, args, named)
         keep: list[Any] = []
         raw = [convert(value, keep) for convert, value in zip(self._converters, args, strict=True)]
-        status = self._function(*raw, None if self.entry.runs_on_host else self._queue(args))
+        status = self._function(*raw, self._queue(args) if self._takes_stream else None)
         if status:
             text = self._last_error().decode(errors="replace")
             raise (CallError if status >= FIRST_ARGUMENT_ERROR else KernelFailedError)(text=text)
@@ -127,8 +131,8 @@ class LoadedEntry:
         if told is not None:
             stream = (told() if callable(told) else told)[1]
         handle = getattr(stream, "cuda_stream", stream)
-        if self.entry.runs_on_host or not isinstance(handle, int):
-            where = "it runs on the CPU" if self.entry.runs_on_host else "it is no stream"
+        if not self._takes_stream or not isinstance(handle, int):
+            where = "it is no stream" if self._takes_stream else "it runs on the CPU"
             raise CallError(text=f"{self.entry.name}: cannot go to {stream!r}: {where}")
         found = copy(self)
         found._queue = lambda _: handle
@@ -137,35 +141,42 @@ class LoadedEntry:
     def __repr__(self) -> str:
         return f"<kdsl entry {self.entry.name}({', '.join(self._names)})>"
 
-    def _bind(self, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
-        """Put named arguments and defaults in their places."""
-        name = self.entry.name
-        if len(args) > self._count:
-            text = (
-                f"{name}: takes {self._count} arguments ({', '.join(self._names)}), got {len(args)}"
-            )
-            raise CallError(text=text)
-        found = list(args)
-        for arg in self._args[len(args) :]:
-            if arg.name in named:
-                found.append(named.pop(arg.name))
-            elif arg.default is not None or arg.optional:
-                found.append(arg.default)
-            else:
-                index = len(found)
-                raise CallError(text=f"{_title(name, index, arg)}: is missing")
-        if named:
-            extra = next(iter(named))
-            why = "is given twice" if extra in self._names else "is unknown"
-            raise CallError(
-                text=f"{name}: argument '{extra}' {why}; it takes {', '.join(self._names)}"
-            )
-        return tuple(found)
+
+def bound(
+    name: str, known: Sequence[Arg], args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[Any, ...]:
+    """Put named arguments and defaults in their places. Raises CallError."""
+    names = [arg.name for arg in known]
+    if len(args) > len(names):
+        text = f"{name}: takes {len(names)} arguments ({', '.join(names)}), got {len(args)}"
+        raise CallError(text=text)
+    found = list(args)
+    for arg in known[len(args) :]:
+        if arg.name in named:
+            found.append(named.pop(arg.name))
+        elif arg.default is not None or arg.optional:
+            found.append(arg.default)
+        else:
+            index = len(found)
+            raise CallError(text=f"{_title(name, index, arg)}: is missing")
+    if named:
+        extra = next(iter(named))
+        why = "is given twice" if extra in names else "is unknown"
+        raise CallError(text=f"{name}: argument '{extra}' {why}; it takes {', '.join(names)}")
+    return tuple(found)
 
 
-def load(path: str | Path) -> Library:
-    """Load a built file after reading its manifest. Raises ArtifactError."""
+def load(path: str | Path, target: str | None = None) -> Library | PackedLibrary:
+    """Load a built file after reading its manifest. Raises ArtifactError.
+
+    The file itself launches what it has for the memory that the arrays are in. With ``target`` the
+    back end of this target launches the code that is packed for it.
+    """
     path = Path(path)
+    if target is not None:
+        from kdsl.serving.foreign import load_packed
+
+        return load_packed(path, target)
     manifest = manifests.read(path)
     manifests.require_this_machine(path)
     try:

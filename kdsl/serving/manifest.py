@@ -86,6 +86,13 @@ class Manifest:
     source_hash: str = ""
     abi: int = ABI
 
+    def by_name(self) -> dict[str, list[Entry]]:
+        """Return the entries of each name: one for each kind of memory."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            found.setdefault(entry.name, []).append(entry)
+        return found
+
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able data."""
         return {

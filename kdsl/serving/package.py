@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kdsl.errors.artifacts import WriteError
 from kdsl.serving.manifest import Entry, Manifest, TargetRecord
+from kdsl.serving.packed import Packed, records_of
 from kdsl.serving.stub import stub_ir
 from kdsl.serving.system_linkers import OWN, link
 
@@ -27,6 +28,7 @@ def build_shared_object(
     runtime: Sequence[bytes | str] = (),
     target: TargetRecord | None = None,
     images: Sequence[TargetRecord] = (),
+    packed: Sequence[Packed] = (),
     linker: str = OWN,
     compile_launcher: Compile | None = None,
 ) -> bytes:
@@ -34,14 +36,16 @@ def build_shared_object(
 
     ``kernels`` and ``runtime`` (the thread pool) are objects, or LLVM IR text for ``compile_ir``.
     ``compile_launcher`` may optimize less. With ``target`` the manifest records it and the hash of
-    the kernels' objects; ``images`` are the code for devices in them. Raises ArtifactError.
+    the kernels' objects; ``images`` are the code for devices in them, ``packed`` what is launched
+    from elsewhere. Raises ArtifactError.
     """
     objects = [_object(part, compile_ir) for part in kernels]
     if target is not None:
         record = replace(target, sha256=hashlib.sha256(b"".join(objects)).hexdigest())
-        manifest = replace(manifest, targets=(*manifest.targets, record, *images))
+        manifest = replace(manifest, targets=(*manifest.targets, record))
+    manifest = replace(manifest, targets=(*manifest.targets, *images, *records_of(packed)))
     objects += [_object(part, compile_ir) for part in runtime]
-    objects.append((compile_launcher or compile_ir)(stub_ir(manifest)))
+    objects.append((compile_launcher or compile_ir)(stub_ir(manifest, packed)))
     return link(objects, soname, linker)
 
 

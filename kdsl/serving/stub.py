@@ -8,14 +8,26 @@ weak, and looked up again when first needed, for it may be loaded after this fil
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdsl.ir.signature import SCALAR, Arg
 from kdsl.serving import codes, elf
-from kdsl.serving.checks import core, describe, ordinal, scalar_border, validate
+from kdsl.serving.checks import (
+    DL_DEVICE,
+    FAILURE,
+    choice,
+    core,
+    describe,
+    ordinal,
+    scalar_border,
+    validate,
+)
 from kdsl.serving.dtypes import BORDERS, WORD_NAMES
 from kdsl.serving.irtext import MESSAGE_BYTES, Function, Strings, array
 from kdsl.serving.manifest import ABI, NOTE_TYPE, OWNER, Entry, Manifest, encode, entry_to_json
+from kdsl.serving.packed import PACKED_NOTE_TYPE, Packed
+from kdsl.serving.packed import encode as encode_packed
 
 RUNTIME = Path(__file__).with_name("templates") / "launcher.ll"
 DEVICE = RUNTIME.with_name("device.ll")
@@ -29,23 +41,31 @@ TVM_TYPE_NAMES = {
 }  # fmt: skip
 
 
-def stub_ir(manifest: Manifest) -> str:
-    """Return a module that exports the manifest and every entry in it. Raises ExportError."""
+def stub_ir(manifest: Manifest, packed: Sequence[Packed] = ()) -> str:
+    """Return a module that exports the manifest and every entry in it. Raises ExportError.
+
+    ``packed`` is code for other launchers, which goes into notes.
+    """
     strings = Strings()
     parts = [runtime()]
-    if not all(entry.runs_on_host for entry in manifest.entries):
+    kinds_of_memory = {entry.device for entry in manifest.entries if not entry.runs_on_host}
+    if kinds_of_memory:
         parts.append(DEVICE.read_text())
+    parts += [f"declare i32 @{FAILURE}{n}(ptr, i32, ptr, i64)" for n in sorted(kinds_of_memory)]
     parts += [_switch("kdsl.dtype_name", WORD_NAMES, "an unknown dtype", strings)]
     parts.append(_switch("kdsl.type_name", TVM_TYPE_NAMES, "another object", strings))
     kinds = {status.value: status.kind for status in codes.STATUSES if status.value}
     parts.append(_switch("kdsl.error_kind", kinds, "RuntimeError", strings))
     payload = manifest.encode()
-    parts.append(_manifest(payload))
+    parts.append(_manifest(payload, [encode_packed(each) for each in packed]))
     symbols: dict[str, None] = {}
-    for entry in manifest.entries:
-        validate(entry)
-        symbols |= dict.fromkeys(s.symbol for s in entry.specializations)
-        parts += [core(entry, strings), _c_entry(entry, strings), _tvm_decode(entry, strings)]
+    for forms in manifest.by_name().values():
+        for entry in forms:
+            validate(entry)
+            symbols |= dict.fromkeys(s.symbol for s in entry.specializations)
+        entry = forms[0]
+        parts.append(choice(forms, strings) if len(forms) > 1 else core(entry, strings))
+        parts += [_c_entry(forms, strings), _tvm_decode(forms, strings)]
         parts += [_tvm_entry(entry.name), _tvm_metadata(entry, strings)]
     parts += [f"declare hidden i32 @{symbol}(ptr)" for symbol in symbols]
     return "\n\n".join([*parts, *strings.lines()]) + "\n"
@@ -56,8 +76,10 @@ def runtime() -> str:
     return RUNTIME.read_text().replace("{BYTES}", str(MESSAGE_BYTES))
 
 
-def _manifest(payload: bytes) -> str:
-    note = elf.note(OWNER, NOTE_TYPE, payload)
+def _manifest(payload: bytes, packed: Sequence[bytes]) -> str:
+    notes = [elf.note(OWNER, NOTE_TYPE, payload)]
+    notes += [elf.note(OWNER, PACKED_NOTE_TYPE, each) for each in packed]
+    note = b"".join(notes)
     return f"""
 @kdsl_manifest = constant {array(payload + bytes(1))}
 @kdsl_manifest_size = constant i64 {len(payload)}
@@ -87,7 +109,8 @@ def _switch(name: str, table: dict[int, str], other: str, strings: Strings) -> s
     ])  # fmt: skip
 
 
-def _c_entry(entry: Entry, strings: Strings) -> str:
+def _c_entry(forms: Sequence[Entry], strings: Strings) -> str:
+    entry = forms[0]
     args = entry.signature.args
     types = [
         "ptr" if a.is_array else BORDERS[scalar_border(entry, k)].llvm for k, a in enumerate(args)
@@ -105,23 +128,31 @@ def _c_entry(entry: Entry, strings: Strings) -> str:
         else:
             value = _widen(fn, value, kind, scalar_border(entry, k))
         _put(fn, raw, k, value)
-    return _to_core(fn, entry, raw, "%stream")
+    return _to_core(fn, forms, raw, "%stream")
 
 
-def _to_core(fn: Function, entry: Entry, raw: str, stream: str) -> str:
+def _takes_stream(forms: Sequence[Entry]) -> bool:
+    return len(forms) > 1 or not forms[0].runs_on_host
+
+
+def _to_core(fn: Function, forms: Sequence[Entry], raw: str, stream: str) -> str:
     """Close a function with the call of the core."""
-    given = f"ptr {raw}" if entry.runs_on_host else f"ptr {raw}, ptr {stream}"
-    fn.do(f"ret i32 {fn.let(f'call i32 @kdsl.core.{entry.name}({given})')}")
+    given = f"ptr {raw}, ptr {stream}" if _takes_stream(forms) else f"ptr {raw}"
+    fn.do(f"ret i32 {fn.let(f'call i32 @kdsl.core.{forms[0].name}({given})')}")
     return fn.text()
 
 
-def _stream(fn: Function, entry: Entry, raw: str) -> str:
+def _stream(fn: Function, forms: Sequence[Entry], raw: str) -> str:
     """Return the stream that TVM-FFI has for the device of the first array."""
-    first = next((k for k, arg in enumerate(entry.signature.args) if arg.is_array), None)
-    tensor = "null"
+    first = next((k for k, arg in enumerate(forms[0].signature.args) if arg.is_array), None)
+    tensor, kind = "null", str(forms[0].device)
     if first is not None:
         tensor = fn.let(f"load ptr, ptr {fn.let(f'getelementptr i64, ptr {raw}, i64 {first}')}")
-    return fn.let(f"call ptr @kdsl.stream(ptr {tensor}, i32 {entry.device})")
+    if first is not None and len(forms) > 1:
+        missing = fn.let(f"icmp eq ptr {tensor}, null")
+        known = fn.let(f"select i1 {missing}, ptr @kdsl.absent, ptr {tensor}")
+        kind = fn.field(known, DL_DEVICE, "i32")
+    return fn.let(f"call ptr @kdsl.stream(ptr {tensor}, i32 {kind})")
 
 
 def _widen(fn: Function, value: str, kind: str, dtype: str) -> str:
@@ -137,8 +168,9 @@ def _put(fn: Function, raw: str, index: int, value: str) -> None:
     fn.do(f"store i64 {value}, ptr {fn.let(f'getelementptr i64, ptr {raw}, i64 {index}')}")
 
 
-def _tvm_decode(entry: Entry, strings: Strings) -> str:
+def _tvm_decode(forms: Sequence[Entry], strings: Strings) -> str:
     """Turn TVM-FFI values into the core's raw arguments; trailing defaults may be left out."""
+    entry = forms[0]
     args = entry.signature.args
     fn = Function(f"internal i32 @kdsl.tvm.{entry.name}(ptr %args, i32 %n)", strings)
     least = len(args)
@@ -158,8 +190,8 @@ def _tvm_decode(entry: Entry, strings: Strings) -> str:
             at = fn.let(f"select i1 {given}, ptr {at}, ptr {_default(arg, strings)}")
         decode = _tvm_tensor if arg.is_array else _tvm_scalar
         _put(fn, raw, k, decode(fn, entry, k, at))
-    stream = "null" if entry.runs_on_host else _stream(fn, entry, raw)
-    return _to_core(fn, entry, raw, stream)
+    stream = _stream(fn, forms, raw) if _takes_stream(forms) else "null"
+    return _to_core(fn, forms, raw, stream)
 
 
 def _has_default(arg: Arg) -> bool:

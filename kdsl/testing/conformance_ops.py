@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from kdsl.codegen.backend import RUNGS, Backend, Trial
+from kdsl.codegen.backend import RUNGS, Artifact, Backend, Trial
 from kdsl.codegen.registry import backend_named
 from kdsl.dialects import arith, func, gpu, math
 from kdsl.dialects import kdsl as tiles
 from kdsl.ir.attributes import Symbol
 from kdsl.ir.builder import Builder
 from kdsl.ir.core import Module
+from kdsl.ir.define import Op
 from kdsl.ir.types import F64
 from kdsl.passes.legalize import Legalize
 from kdsl.passes.manager import Pipeline, run_pipeline
@@ -33,7 +34,7 @@ WIDTHS = (0, 3, 8)
 """Lanes of a vector; 0 is a scalar. The back ends' own suites try more of them."""
 BATCH = 128
 ENTRY = "suite"
-INSTRUCTION_ULPS = {math.Exp2: 2.1, math.Rsqrt: 2.1}
+INSTRUCTION_ULPS: dict[type[Op], float] = {math.Exp2: 2.1, math.Rsqrt: 2.1}
 """What instructions of devices are allowed, in units of the last place; formulae are closer."""
 WORST = (WRONG, REFUSED, *reversed(RUNGS))
 
@@ -100,14 +101,13 @@ def dtype_text(case: Case) -> str:
     return f"{case.element} to {case.to}" if case.to is not None else str(case.element)
 
 
-def _tried(
-    backend: Backend, target: Target, cases: list[Case]
-) -> Iterator[tuple[Case, Trial]]:
+def _tried(backend: Backend, target: Target, cases: list[Case]) -> Iterator[tuple[Case, Trial]]:
     """Try a batch as a whole; halve it when it is refused or does not run to its end."""
     args = [_arguments(case) for case in cases]
+    flat = [a for given in args for a in given]
     trial = attempt(
         lambda: _compiled(backend, target, cases),
-        lambda made: backend.try_out(*made, target, ENTRY, [a for given in args for a in given]),
+        lambda made: backend.try_out(made[0], made[1], target, ENTRY, flat),
     )
     if trial.rung in (REFUSED, WRONG) and len(cases) > 1:
         half = len(cases) // 2
@@ -118,7 +118,7 @@ def _tried(
         yield case, _judged(case, given, target, trial) if trial.ran else trial
 
 
-def _compiled(backend: Backend, target: Target, cases: Sequence[Case]) -> tuple[Module, Any]:
+def _compiled(backend: Backend, target: Target, cases: Sequence[Case]) -> tuple[Module, Artifact]:
     module = suite_module(cases, target)
     steps = (backend.pipeline, Pipeline("legalize", (Legalize(backend.legal),)))
     run_pipeline(Pipeline("conformance", steps), module, target)
@@ -128,15 +128,14 @@ def _compiled(backend: Backend, target: Target, cases: Sequence[Case]) -> tuple[
 def suite_module(cases: Sequence[Case], target: Target) -> Module:
     """Return a kernel of one workgroup for each case, and an entry that launches all of them."""
     lanes = 0 if target.features.flat_memory else target.features.subgroup
-    module = Module.empty()
+    kernels = []
     for case in cases:
         kernel = conformance.loop_over(case, lanes)
         kernel.attributes[func.KERNEL] = None
         if lanes:
             kernel.attributes[gpu.LANES] = lanes
-        module.body.append(kernel)
-    kernels = module.functions
-    entry = func.Func.empty(ENTRY, [t for k in kernels for t in k.type.inputs])
+        kernels.append(kernel)
+    entry = func.Func.empty(ENTRY, tuple(t for k in kernels for t in k.type.inputs))
     entry.attributes[func.ENTRY] = None
     b, left = Builder(entry.body), list(entry.body.args)
     one = arith.index_constant(b, 1)
@@ -145,13 +144,15 @@ def suite_module(cases: Sequence[Case], target: Target) -> Module:
         given, left = left[:count], left[count:]
         b.create(tiles.Launch, one, one, one, given, kernel=Symbol(kernel.sym_name))
     b.create(func.Return, [])
-    module.body.append(entry)
+    module = Module.empty()
+    for function in (*kernels, entry):
+        module.body.append(function)
     return module
 
 
 def _arguments(case: Case) -> list[Any]:
     """Return inputs padded to whole vectors, room for the result, and the number of elements."""
-    inputs, _ = _meaning(case.kind, case.element, case.to, case.attributes)
+    inputs, _ = _meaning(replace(case, width=0))
     width = max(case.width, 1)
     padded = -(-len(inputs[0]) // width) * width
     given = [np.concatenate([a, np.repeat(a[:1], padded - len(a))]) for a in inputs]
@@ -159,16 +160,15 @@ def _arguments(case: Case) -> list[Any]:
 
 
 @cache
-def _meaning(*form: Any) -> tuple[list[np.ndarray], np.ndarray]:
+def _meaning(scalar: Case) -> tuple[list[np.ndarray], np.ndarray]:
     """Return inputs and what the op makes of them, which no width changes."""
-    kind, element, to, attributes = form
-    case = Case(kind, element, 0, to, attributes)
-    op = next(o for o in conformance.loop_over(case).walk() if type(o) is kind)
-    return conformance.meaning(case, op)
+    op = next(o for o in conformance.loop_over(scalar).walk() if type(o) is scalar.kind)
+    return conformance.meaning(scalar, op)
 
 
 def _judged(case: Case, given: list[Any], target: Target, trial: Trial) -> Trial:
-    inputs, expected = _meaning(case.kind, case.element, case.to, case.attributes)
-    ulps = INSTRUCTION_ULPS.get(case.kind, 0.0) if target.features.has_lanes else 0.0
+    inputs, expected = _meaning(replace(case, width=0))
+    allowed: dict[type[Op], float] = INSTRUCTION_ULPS if target.features.has_lanes else {}
+    ulps = allowed.get(case.kind, 0.0)
     problem = conformance.compare(case, inputs, expected, given[-2][: len(expected)], ulps)
     return trial if problem is None else Trial(WRONG, f"{trial.how}: {problem}")

@@ -142,9 +142,7 @@ def _devices(devices: Sequence[Executed]) -> str:
 
 
 def _tools(record: Recorded) -> str:
-    counts = Counter(
-        (key[-1], result) for key, result in _rows(record) if rung_of(result) in RUNGS
-    )
+    counts = Counter((key[-1], result) for key, result in _rows(record) if rung_of(result) in RUNGS)
     lines = []
     for (target, result), count in counts.items():
         rung, _, how = result.partition(SEPARATOR)

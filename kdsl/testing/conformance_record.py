@@ -103,11 +103,12 @@ def _op_lines(record: Recorded) -> list[dict[str, Any]]:
     for (op, dtype, width), results in single.items():
         ordered = {target: results[target] for target in order if target in results}
         cases = record.cases[op, dtype, width, next(iter(ordered))]
-        line = {"op": op, "dtype": dtype, "widths": [], "cases": cases, "results": ordered}
+        line: dict[str, Any] = {"op": op, "dtype": dtype, "widths": [], "cases": cases}
+        line["results"] = ordered
         same = found.setdefault((op, dtype, cases, *ordered.items()), line)
         same["widths"].append(int(width))
     for line in found.values():
-        line["widths"].sort()
+        line["widths"] = sorted(line["widths"])
     return list(found.values())
 
 
@@ -144,9 +145,10 @@ def executed(table: Table, date: str) -> list[Executed]:
     for op in table.ops:
         if op.rung == best:
             found.setdefault((op.target, op.how), ([], []))[1].append(op_text(op_key(op)))
+    versions = table.versions
     return [
-        Executed(target, device, date, table.versions.get(f"{target}: {device}", ""), *map(tuple, rows))
-        for (target, device), rows in found.items()
+        Executed(target, device, date, versions.get(f"{target}: {device}", ""), tuple(k), tuple(o))
+        for (target, device), (k, o) in found.items()
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kdsl.codegen.backend import Backend, Trial
+from kdsl.codegen.backend import Artifact, Backend, Trial
 from kdsl.codegen.registry import backend_named, resolve_target
 from kdsl.compiler import stages
 from kdsl.ir.core import Module
@@ -56,7 +56,7 @@ class Table:
         """The rows that differ."""
         rows = [f"{r.target} {r.kernel} {r.options}: {r.how}" for r in self.kernels]
         ops = [f"{r.target} {r.op} {r.dtype} x{r.width}: {r.how}" for r in self.ops]
-        rungs = [r.rung for r in (*self.kernels, *self.ops)]
+        rungs = [*(r.rung for r in self.kernels), *(r.rung for r in self.ops)]
         return [text for text, rung in zip([*rows, *ops], rungs, strict=True) if rung == WRONG]
 
 
@@ -123,12 +123,12 @@ def _tried(case: Case, target: Target) -> tuple[Trial, tuple[Any, ...]]:
     backend = backend_named(target.backend)
     trial = attempt(
         lambda: _compiled(case, backend, target),
-        lambda made: backend.try_out(*made, target, case.kernel.name, args),
+        lambda made: backend.try_out(made[0], made[1], target, case.kernel.name, args),
     )
     return trial, args
 
 
-def _compiled(case: Case, backend: Backend, target: Target) -> tuple[Module, Any]:
+def _compiled(case: Case, backend: Backend, target: Target) -> tuple[Module, Artifact]:
     module = _legalized(case, target)
     return module, backend.assemble(backend.emit(module, target), target)
 

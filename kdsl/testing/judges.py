@@ -9,9 +9,11 @@ from __future__ import annotations
 import shutil
 from importlib import import_module
 from types import ModuleType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from kdsl.settings import settings
+
+T = TypeVar("T")
 
 MISSING: dict[str, int] = {}
 """Judge -> how many tests asked for it in vain; printed at the end of a test run."""
@@ -19,7 +21,11 @@ MISSING: dict[str, int] = {}
 
 def require_program(name: str) -> str:
     """Return the path of a program; skip or fail the calling test when it is not on PATH."""
-    found = shutil.which(name)
+    return require_found(name, shutil.which(name))
+
+
+def require_found(name: str, found: T | None) -> T:
+    """Return what a search of the caller's own found; skip or fail the calling test without it."""
     if found is None:
         _missing(name)
     return found

@@ -16,7 +16,7 @@ from kdsl.ir.parser import parse as parse_module
 from kdsl.runtime.entry import ASSERT_FAILED, Memory, entry_function, item_bytes
 from kdsl.runtime.slots import words_of
 from kdsl.target.target import Target
-from kdsl_amdgpu.assemble import Code, code_of, generate, host_of
+from kdsl_amdgpu.assemble import Code, best_code, code_of, host_of
 from kdsl_amdgpu.emit import emit
 from kdsl_amdgpu.emulator.memory import POISON_BYTE
 from kdsl_amdgpu.emulator.memory import Memory as EmulatedMemory
@@ -106,7 +106,7 @@ def run(source: Source, target: Target, entry: str, args: Sequence[Any]) -> Emul
     UnknownInstructionError for what the emulator has no row for.
     """
     facts = host_of(source.text)
-    device = EmulatedDevice(generate(source.text, target), facts, target)
+    device = EmulatedDevice(best_code(source.text, target), facts, target)
     for number, array in enumerate(args):
         if isinstance(array, np.ndarray):
             device.add(array, f"argument {number}")

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,7 @@ class Group:
         self.facts = facts
         self.order = order
         self.status = (ctypes.c_int * 1)(0)
+        self.lock = Lock()
 
     def begin(self, buffers: Sequence[Memory]) -> None:
         """Nothing has to be brought anywhere."""

@@ -46,8 +46,8 @@ class Spelling:
     - ``atomics``: "kind/element" to a builtin; ``atomic_call(builtin, word, qualifier)`` is its
       call on ``p`` and ``x``; ``atomic_swap(word, qualifier, pointer, old, new)`` returns what was
       there.
-    - ``packs``: arithmetic on the language's vectors is what its scalars' is, lane by lane, with
-      ``convert_``, ``as_`` and ``select`` as OpenCL C has them.
+    - ``pack(word, lanes)`` makes a vector of lanes; None where vectors are never values: a back end
+      that packs has rows for ops on them.
     - ``offsets``: a buffer comes with where it begins, in elements.
     """
 
@@ -78,7 +78,7 @@ class Spelling:
     shuffle: Callable[[str, str, str], str] | None = None
     printf: str | None = None
     offsets: bool = True
-    packs: bool = False
+    pack: Callable[[str, list[str]], str] | None = None
 
 
 class Words:

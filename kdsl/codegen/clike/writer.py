@@ -72,7 +72,7 @@ class Writer:
         self.source = source
         self.lanes = lanes
         self.guarded = False
-        self.packing = self.spelling.packs and not words.features.has_lanes
+        self.packing = self.spelling.pack is not None and not words.features.has_lanes
         self.uniform = Uniform()
         self.lines: list[str] = []
         self.shared: list[str] = []
@@ -303,8 +303,8 @@ def packs_of(w: Writer, value: Value) -> Row:
     at = 0
     for n, word in zip(widths_of(value), w.unit_words(value), strict=True):
         lanes = row[at : at + n]
-        listed = lanes[0] if len(set(lanes)) == 1 else ", ".join(lanes)
-        made.append(w.let(word, f"({word})({listed})"))
+        assert w.spelling.pack is not None
+        made.append(w.let(word, w.spelling.pack(word, list(lanes))))
         at += n
     return tuple(made)
 

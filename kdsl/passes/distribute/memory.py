@@ -20,7 +20,7 @@ from kdsl.dialects.vector import Broadcast, Load, MaskedLoad, MaskedStore, Store
 from kdsl.ir.core import Value
 from kdsl.ir.types import I32, MemRefType, VectorType, vector
 from kdsl.passes.distribute.rearrange import convert
-from kdsl.passes.distribute.scratch import in_order
+from kdsl.passes.distribute.scratch import in_order, padded
 from kdsl.passes.distribute.window import Piece, Window
 from kdsl.passes.tile_layout import unit_axis
 from kdsl.target.layout import Layout, blocked
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 HINTS = ("kdsl.cache", "kdsl.evict")
 WORD_BITS = 32
+SCRATCH_BYTES = 8192
+"""Left for tiles that move through workgroup memory besides."""
 
 
 def lower_load(op: LoadTile, low: Lowering) -> None:
@@ -173,8 +175,9 @@ def _wider(low: Lowering, op: StoreTile, layout: Layout) -> Layout | None:
     bits = max(8, kind.element.bits)
     if unit is None or len(kind.shape) < 2 or bits >= WORD_BITS:
         return None
-    size = kind.size * bits // 8
-    if size * 2 > low.spare_bytes() or Window(low, op, layout).width * bits >= WORD_BITS:
+    size = padded(kind.shape, kind.element)[1] * bits // 8
+    room = low.spare_bytes() - SCRATCH_BYTES
+    if size > room or Window(low, op, layout).width * bits >= WORD_BITS:
         return None
     wide = blocked(kind.shape, bits, lane.subgroup, lane.warps, unit)
     return wide if Window(low, op, wide).width * bits > WORD_BITS else None

@@ -1,6 +1,5 @@
 ; the stream that a caller through TVM-FFI has set for a device; its library may be loaded after this file
 declare extern_weak ptr @TVMFFIEnvGetStream(i32, i32)
-declare i32 @kdsl_device_failure(ptr, i32, ptr, i64)
 @kdsl.stream_name = private constant [19 x i8] c"TVMFFIEnvGetStream\00"
 
 define internal ptr @kdsl.stream(ptr %tensor, i32 %kind) noinline {

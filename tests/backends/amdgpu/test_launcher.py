@@ -170,7 +170,7 @@ def test_a_result_of_the_driver_names_its_function_and_gives_its_words():
     driver.failing["hipModuleLaunchKernel"] = 719
     status = loaded.call("add_entry", *vectors())
     assert (status & 0xFFF, status >> 12) == (719, FUNCTIONS.index("hipModuleLaunchKernel") + 1)
-    failure = loaded.function("kdsl_device_failure", INT, ctypes.c_char_p, INT, POINTER, SIZE)
+    failure = loaded.function("kdsl_device_failure_10", INT, ctypes.c_char_p, INT, POINTER, SIZE)
     text = ctypes.create_string_buffer(200)
     assert failure(b"add", status, ctypes.addressof(text), 200) == 3
     assert text.value == b"add: function 6 of the driver failed with result 719 (hipErrorOfATest)"

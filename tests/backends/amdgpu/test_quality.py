@@ -7,10 +7,10 @@ import pytest
 from kdsl.compiler import stages
 from kdsl.errors import SpillError
 from kdsl.library import attention, elementwise, linear, norms, rope
-from kdsl_amdgpu.assemble import assemble, generate
+from kdsl_amdgpu.assemble import assemble, best_code
 from kdsl_amdgpu.emit import emit
 from kdsl_amdgpu.features import CHIPS, resolve
-from kdsl_amdgpu.quality import Quality, faults, kernel_lines, occupancy, report
+from kdsl_amdgpu.quality import Quality, faults, inner_loop, kernel_lines, occupancy, report
 
 MATMUL = {"X": "bf16", "W": "bf16", "BM": 128, "BN": 128, "BK": 32}
 
@@ -25,7 +25,7 @@ def compiled(kernel, target, **values):
 
 
 def measured(kernel, target, **values):
-    code = generate(compiled(kernel, target, **values), target)
+    code = best_code(compiled(kernel, target, **values), target)
     return report(code.assembly, code.kernels, target)
 
 
@@ -66,6 +66,8 @@ def test_attention_multiplies_no_more_than_the_arithmetic_asks(chip, size):
     assert row.accesses["ds load 128"] > 0
     assert row.accesses["global store 128"] > 0
     assert "ds load 16" not in row.accesses
+    assert row.inner["matrix"] == wanted
+    assert "scratch memory" not in row.inner
 
 
 @pytest.mark.parametrize("chip", CHIPS)
@@ -75,10 +77,19 @@ def test_products_never_spill(chip):
     assert not faults(row)
 
 
+@pytest.mark.parametrize("chip", ["gfx1100", "gfx1201"])
+@pytest.mark.parametrize("size", [64, 128])
+def test_attention_with_its_own_tiles_fits_the_registers_of_small_waves(chip, size):
+    values = {"T": "bf16", "D": size, "lse": None}
+    row = only(measured(attention.attention, resolve(chip), **values))
+    assert row.matrix_instructions == row.inner["matrix"] > 0
+    assert not faults(row)
+
+
 def test_the_numbers_say_what_the_assembly_says():
     target = resolve("gfx942")
     kernel, values = SMALL["rms_norm"]
-    code = generate(compiled(kernel, target, **values), target)
+    code = best_code(compiled(kernel, target, **values), target)
     (name,) = code.kernels
     row = report(code.assembly, code.kernels, target)[name]
     lines = kernel_lines(code.assembly, name)
@@ -117,7 +128,17 @@ def test_a_matrix_kernel_that_spills_is_an_error_that_names_it():
 
 
 def test_only_matrix_kernels_may_not_use_scratch():
-    row = Quality(64, 9, 0, 9, 0, 16, 1, 0, 1, 0, 9, {}, {})
+    row = Quality(64, 9, 0, 9, 0, 16, 1, 0, 1, 0, 9, {}, {}, {})
     assert faults(row) == []
-    row = Quality(64, 9, 0, 9, 0, 16, 1, 0, 1, 3, 9, {}, {})
+    row = Quality(64, 9, 0, 9, 0, 16, 1, 0, 1, 3, 9, {}, {}, {})
     assert len(faults(row)) == 2
+
+
+def test_the_innermost_loop_with_matrix_instructions_is_found():
+    body = [
+        "s_nop 0", ".LBB0_1:", "v_mfma_f32_4x4x4f16 a", ".LBB0_2:", "v_add_f32 b", "v_add_f32 c",
+        "s_cbranch_scc1 .LBB0_2", ".LBB0_3:", "v_mfma_f32_4x4x4f16 d", "s_cbranch_vccnz .LBB0_3",
+        "s_branch .LBB0_1", "s_endpgm",
+    ]  # fmt: skip
+    assert inner_loop(body) == ["v_mfma_f32_4x4x4f16 d", "s_cbranch_vccnz .LBB0_3"]
+    assert inner_loop(["s_endpgm"]) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,13 @@ def test_an_assertion_of_a_kernel_is_the_callers_error(on_opencl):
     out = np.zeros_like(x)
     rope(x, cos, sin, out, positions % 6)
     assert out.any()
+
+
+def test_threads_may_call_one_kernel_at_the_same_time(on_opencl):
+    x = np.random.default_rng(3).standard_normal((8, 5, 64), dtype=np.float32)
+    weight, out = np.ones(64, np.float32), np.zeros_like(x)
+    rms_norm(x[0], weight, out[0])
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            list(pool.map(lambda i: rms_norm(x[i], weight, out[i]), range(8)))
+    np.testing.assert_allclose(out, rms_norm_meaning(x, weight), rtol=1e-5, atol=1e-6)

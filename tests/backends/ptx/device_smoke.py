@@ -274,7 +274,7 @@ def built():
     jobs = jobs_of([kd.exported(add, "T=f32")], {})
     target = resolve_target("ptx")
     made = build_jobs(
-        jobs, target, source=b"", soname="k.so", linker="own", advance=lambda title: None
+        jobs, [target], source=b"", soname="k.so", linker="own", advance=lambda title: None
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "k.so"

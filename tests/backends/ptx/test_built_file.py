@@ -63,9 +63,7 @@ def built(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def driver(built):
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("judge cc is missing")
+    compiler = require_program("cc")
     target = built.parent / "libcuda.so.1"
     command = [compiler, "-shared", "-fPIC", "-w", "-o", target, HERE / "fake_driver.c"]
     subprocess.run(command, check=True)

@@ -149,9 +149,7 @@ UNEVEN = """
 
 
 def test_instructions_are_counted_as_a_disassembler_counts_them(tmp_path):
-    tool = find_tool("nvdisasm")
-    if tool is None:
-        pytest.skip("no nvdisasm")
+    tool = require_found("nvdisasm", find_tool("nvdisasm"))
     image = assembled(code_of(kernel("%p: memref<?xf32>, %d: i64", UNEVEN)).text)
     path = tmp_path / "k.cubin"
     path.write_bytes(image.data)

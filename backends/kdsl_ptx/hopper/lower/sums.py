@@ -29,7 +29,7 @@ def parts_layout(rows: int, groups: int) -> Layout:
 
 
 def quad_sum(op: QuadSum, low: Lowering) -> None:
-    """Add a lane's registers of each row, pairs of halves at a time."""
+    """Add a lane's registers of each row."""
     lane, b = low.lane, low.builder
     source = low.fragment(op.x, layout_of(op.x, lane.warps))
     # Registers are pairs of columns of the two rows in turn: bring a row's together.
@@ -39,20 +39,19 @@ def quad_sum(op: QuadSum, low: Lowering) -> None:
         for i in range(count)
         for column in range(2)
     ]
-    low.bind(op.y, _tree(lane, b, columns))
+    low.bind(op.y, _running(b, columns))
 
 
-def _tree(lane: Any, b: Any, parts: list[Value]) -> Value:
-    """Add vectors of two rows each, as one wide addition for each level."""
-    while len(parts) > 1:
-        half = len(parts) // 2
-        left, right = lane.join(parts[:half]), lane.join(parts[half : 2 * half])
-        added = b.create(arith.Addf, left, right)
-        split = [
-            lane.pick(added, range(ROWS_OF_LANE * i, ROWS_OF_LANE * (i + 1))) for i in range(half)
-        ]
-        parts = split + parts[2 * half :]
-    return parts[0]
+def _running(b: Any, parts: list[Value]) -> Value:
+    """Add vectors of two rows each, one after the other.
+
+    The parts come out of the exponential unit one at a time: each addition hides behind the next
+    exponential. A tree would begin when half of them are there, and end behind the last one.
+    """
+    total = parts[0]
+    for part in parts[1:]:
+        total = b.create(arith.Addf, total, part)
+    return total
 
 
 def anchored(op: QuadSum, warps: int) -> Iterable[tuple[Value, Layout]]:

@@ -43,17 +43,12 @@ INSTRUCTION = re.compile(
 LABEL = re.compile(r"^\.(L_x_\d+):")
 TARGET = re.compile(r"\(\.(L_x_\d+)\)")
 
-needs_ptxas = pytest.mark.skipif(find_tool("ptxas") is None, reason="ptxas is not installed")
-needs_nvdisasm = pytest.mark.skipif(
-    find_tool("ptxas") is None or find_tool("nvdisasm") is None, reason="nvdisasm is not installed"
-)
-
 
 @cache
 def image_of(kernel, **values):
     module = traced(kernel, **values)
     run_pipeline(LOWER, module, HOPPER)
-    return with_ptxas(device_text(module, HOPPER), HOPPER)
+    return require_found("ptxas", with_ptxas(device_text(module, HOPPER), HOPPER))
 
 
 def attention_image(size, causal=True):
@@ -69,11 +64,10 @@ def matrix_kernel(image):
 
 def machine_code(image, tmp_path):
     """Return the disassembly, cut by kernel."""
+    tool = require_found("nvdisasm", find_tool("nvdisasm"))
     path = tmp_path / "image.cubin"
     path.write_bytes(image.data)
-    done = subprocess.run(
-        [find_tool("nvdisasm"), "-c", path], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([tool, "-c", path], capture_output=True, text=True, check=True)
     parts = re.split(r"^\.text\.([\w$]+):", done.stdout, flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
@@ -103,7 +97,7 @@ def steady_loop(text, products):
     return found
 
 
-@needs_ptxas
+@pytest.mark.judge
 @pytest.mark.parametrize("causal", [True, False], ids=["causal", "full"])
 @pytest.mark.parametrize("size", TILES)
 def test_attention_fits_its_registers_and_keeps_products_in_flight(size, causal):
@@ -113,7 +107,7 @@ def test_attention_fits_its_registers_and_keeps_products_in_flight(size, causal)
     assert [a for a in found.advisories if not a.startswith("C7519")] == []
 
 
-@needs_nvdisasm
+@pytest.mark.judge
 @pytest.mark.parametrize("size", TILES)
 def test_the_steady_loop_of_attention_is_as_short_as_one_written_by_hand(size, tmp_path):
     (text,) = machine_code(attention_image(size), tmp_path).values()
@@ -123,7 +117,7 @@ def test_the_steady_loop_of_attention_is_as_short_as_one_written_by_hand(size, t
     assert found["LDL"] == found["STL"] == found["R2UR"] == found["WARPSYNC"] == 0
 
 
-@needs_nvdisasm
+@pytest.mark.judge
 def test_products_of_a_gemm_stand_back_to_back(tmp_path):
     image = image_of(matmul, X="bf16", W="bf16", BM=128, BN=256, BK=64)
     (text,) = machine_code(image, tmp_path).values()
@@ -134,7 +128,7 @@ def test_products_of_a_gemm_stand_back_to_back(tmp_path):
     assert found["all"] < 50
 
 
-@needs_ptxas
+@pytest.mark.judge
 @pytest.mark.parametrize("interleaved", [True, False], ids=["interleaved", "halves"])
 def test_queries_are_rotated_in_registers(interleaved):
     image = image_of(rope_attention, T="bf16", D=128, R=64, BM=128, BN=128, INTERLEAVED=interleaved)
@@ -143,7 +137,7 @@ def test_queries_are_rotated_in_registers(interleaved):
     assert [a for a in found.advisories if not a.startswith("C7519")] == []
 
 
-@needs_ptxas
+@pytest.mark.judge
 @pytest.mark.parametrize("option", [{"SOFTCAP": 30.0}, {"WINDOW": 512}, {"T": "f16"}], ids=str)
 def test_options_of_attention_do_not_spill(option):
     values = {"T": "bf16", "D": 128, "BM": 128, "BN": 128, **option}
