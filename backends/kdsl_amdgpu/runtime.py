@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ class Image:
         self.image = image_of(artifact.data)
         self.target = target
         self.hip = hip
+        self.lock = threading.RLock()
         self.queue = 0
         self.index = -1
         self.functions: dict[int, dict[str, ctypes.c_void_p]] = {}
@@ -124,8 +126,9 @@ def _call(host: Module, name: str, image: Image) -> Callable[[int], int]:
 
     def call(address: int) -> int:
         queue, index = trailing.from_address(address + count * SLOT_BYTES)
-        image.enter(queue, index)
-        return run(address)
+        with image.lock:
+            image.enter(queue, index)
+            return run(address)
 
     return call
 

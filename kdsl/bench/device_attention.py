@@ -221,7 +221,7 @@ def _product_rows(clock: DeviceClock, size: int, wanted: float) -> list[tuple[st
 
 
 def _plot(table: Table, path: Path) -> None:
-    """Draw each shape in the mode that it is judged in; without matplotlib there is only the CSV."""
+    """Draw each shape in the mode that judges it; without matplotlib there is only the CSV."""
     try:
         import matplotlib as mpl
     except ImportError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "kdsl.backends"
+CHIPS_MODULE = "features"
+"""Where a back end's package may have ``CHIPS``, a table by chip: asked first, for it is light."""
 
 _added: dict[str, Backend] = {}
 
@@ -93,10 +96,25 @@ def resolve_target(text: str) -> Target:
     """
     name, _, chip = text.partition(":")
     if not chip and name not in backend_names():
-        owners = [n for n in backend_names() if name in backend_named(n).chips]
+        owners = [n for n in backend_names() if name in _chips(n)]
         if len(owners) == 1:
             return backend_named(owners[0]).resolve(name)
     return backend_named(name).resolve(chip)
+
+
+def _chips(name: str) -> Collection[str]:
+    """Return the chips that a back end knows; its table of them is imported alone if it can be."""
+    from importlib import import_module
+
+    point = _entry_points().get(name)
+    if name in _added or point is None:
+        return backend_named(name).chips
+    package = point.value.partition(":")[0].rpartition(".")[0]
+    try:
+        found: Collection[str] = import_module(f"{package}.{CHIPS_MODULE}").CHIPS
+    except (ImportError, AttributeError, ValueError):
+        return backend_named(name).chips  # tables elsewhere; or broken, which is told there
+    return found
 
 
 def targets_to_build(text: str) -> list[Target]:

@@ -47,7 +47,7 @@ def angles(cos, sin, positions, b, rows, start):
     return cos[row, col].load(mask=keep), sin[row, col].load(mask=keep)
 
 
-@kd.kernel(grid=lambda d: (kd.cdiv(d.M, d.BM), d.H, d.B))
+@kd.kernel(grid=lambda d: (kd.cdiv(d.M, d.BM), kd.cdiv(d.H, d.HEADS), d.B))
 def rope_and_pack(
     x: Tensor[T, B, H, M, D],
     cos: Tensor[f32, P, R],
@@ -57,18 +57,21 @@ def rope_and_pack(
     start: i32,
     *,
     INTERLEAVED: Const[bool],
-    BM: Const[int] = 32,
+    BM: Const[int] = 16,
+    HEADS: Const[int] = 4,
 ) -> None:
     """Write ``x`` rotated to ``out``, and to ``packed`` the cosines and sines of its rows, in f16.
 
     They lie side by side, so that one tile of 16-bit elements holds what a block of rows needs.
+    A program turns ``HEADS`` heads with the angles that it has read once.
     """
-    b, h = kd.program_id(2), kd.program_id(1)
+    b, first = kd.program_id(2), kd.program_id(1) * HEADS
     rows = kd.span(kd.program_id(0), BM, stop=x.shape[2])
     c, s = angles(cos, sin, None, b, rows, start)
-    turned = rotate(x[b, h, rows].load().to(f32), c, s, INTERLEAVED)
-    out[b, h, rows].store(turned.to(T))
-    if (b == 0) & (h == 0):
+    for h in kd.range(first, kd.minimum(first + HEADS, x.shape[1])):
+        turned = rotate(x[b, h, rows].load().to(f32), c, s, INTERLEAVED)
+        out[b, h, rows].store(turned.to(T))
+    if (b == 0) & (first == 0):
         packed[rows].store(kd.concat([c, s], axis=1).to(f16))
 
 

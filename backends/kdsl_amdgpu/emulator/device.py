@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ class EmulatedDevice:
     def __init__(self, code: Code, host: dict[str, Any], target: Target) -> None:
         self.code = code
         self.target = target
+        self.lock = threading.RLock()
         self.memory = EmulatedMemory()
         self.waves = 0
         self.instructions = 0

@@ -12,6 +12,7 @@ import pytest
 import kdsl.dialects.all  # noqa: F401 - declares the ops
 from kdsl.errors import AssembleError, AssemblerDiedError, CodeObjectError
 from kdsl.ir.parser import parse
+from kdsl.testing.judges import require_found
 from kdsl_amdgpu import elf
 from kdsl_amdgpu.assemble import LINKERS, generate, link_with
 from kdsl_amdgpu.emit import emit

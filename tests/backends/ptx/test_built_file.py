@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from kdsl.cli.__main__ import run as command_line
 from kdsl.serving import manifest
+from kdsl.testing.judges import require_program
 
 HERE = Path(__file__).parent
 SOURCE = """

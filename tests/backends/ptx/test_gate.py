@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from kdsl.errors import SerializedMatrixError, SpillError, UnevenCodeError
+from kdsl.testing.judges import require_found
 from kdsl_ptx import gate, report
 from kdsl_ptx.assemble import Image, checked_facts
 from kdsl_ptx.machine_code import instruction_counts

@@ -16,6 +16,7 @@ from kdsl.library.rope_attention import rope_attention
 from kdsl.passes.legalize import Legalize
 from kdsl.passes.manager import Pipeline, run_pipeline
 from kdsl.passes.pipelines import SIMPLIFY
+from kdsl.testing.judges import require_found
 from kdsl_ptx.assemble import with_ptxas
 from kdsl_ptx.backend import BACKEND
 from kdsl_ptx.emit import device_text
