@@ -10,8 +10,9 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from kdsl.codegen.backend import Artifact, LoadedEntry, Source, Trial
-from kdsl.errors import CannotRunError, KernelAssertError
+from kdsl.errors import CannotRunError
 from kdsl.ir.core import Module
+from kdsl.runtime.launcher import status_error
 from kdsl.runtime.slots import words_of
 from kdsl.settings import settings
 from kdsl.target.target import Target
@@ -74,7 +75,7 @@ def try_out(
     slots = words_of([p.type for p in function.body.args], args)
     loaded = load(artifact, target)[entry]  # holds the code for as long as it runs
     if status := loaded.call(ctypes.addressof(slots)):
-        raise KernelAssertError(kernel=entry)
+        raise status_error(entry, status)
     here = detect()
     architecture = here.triple.partition("-")[0].replace("_", "-")
     return Trial("hardware", f"{architecture} processor", dict(here.options)["cpu"])

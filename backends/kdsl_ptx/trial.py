@@ -54,7 +54,7 @@ def try_out(
 def _assembled(artifact: Artifact) -> Trial:
     tool = artifact.facts.get("assembler", DRIVER)
     if tool == DRIVER:
-        return Trial("text", "emitted, not assembled")
+        return Trial("text", "emitted, not assembled: pip install nvidia-cuda-nvcc brings ptxas")
     path = find_tool(PTXAS) if tool == PTXAS else None
     return Trial("assembled", str(tool), str(ptxas_version(path)) if path else "")
 

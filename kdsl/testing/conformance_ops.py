@@ -30,7 +30,7 @@ from kdsl.testing import conformance
 from kdsl.testing.conformance import Case
 from kdsl.testing.trials import REFUSED, WRONG, attempt
 
-WIDTHS = (0, 3, 8)
+WIDTHS = (0, 4)
 """Lanes of a vector; 0 is a scalar. The back ends' own suites try more of them."""
 BATCH = 128
 ENTRY = "suite"

@@ -73,6 +73,28 @@ def targets_of(record: Recorded) -> list[str]:
     return list(dict.fromkeys(key[-1] for key in (*record.kernels, *record.ops)))
 
 
+def combined(old: Recorded, new: Recorded, order: Sequence[str]) -> Recorded:
+    """Return the new rows, and the old ones of other targets, in the order of the targets."""
+    fresh = set(targets_of(new))
+    place = {target: number for number, target in enumerate(order)}
+
+    def rows(before: Results, after: Results) -> Results:
+        kept = {key: text for key, text in before.items() if key[-1] not in fresh}
+        return dict(
+            sorted({**after, **kept}.items(), key=lambda r: place.get(r[0][-1], len(place)))
+        )
+
+    kept = {
+        n: v for n, v in old.versions.items() if not n.startswith(tuple(f"{t}: " for t in fresh))
+    }
+    return Recorded(
+        rows(old.kernels, new.kernels),
+        rows(old.ops, new.ops),
+        {**old.cases, **new.cases},
+        {**kept, **new.versions},
+    )
+
+
 # -------------------------------------------------------------------------------------------- JSON
 
 

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from kdsl.cli import targets as command
 from kdsl.cli.__main__ import run
 from kdsl.codegen import registry
-from kdsl.errors import BrokenBackEndError, NoDeviceError
+from kdsl.codegen.backend import Trial
+from kdsl.errors import BrokenBackEndError, MissingToolError, NoChipError, NoDeviceError
 from kdsl.target.features import Features
 from kdsl.target.target import Target
 
@@ -23,6 +25,7 @@ def two_back_ends(monkeypatch):
 
     monkeypatch.setattr(registry, "backend_names", lambda: ["hand", "other"])
     monkeypatch.setattr(registry, "backend_named", named)
+    monkeypatch.setattr(command, "tried", lambda _: Trial("hardware", "this hand", "5 fingers"))
 
 
 def test_back_ends_are_listed_with_this_machine_and_their_chips(two_back_ends, capsys):
@@ -31,6 +34,8 @@ def test_back_ends_are_listed_with_this_machine_and_their_chips(two_back_ends, c
     assert "hand:made" in shown
     assert "16 x 256 bits" in shown
     assert "bought" in shown
+    assert "builds, runs" in shown
+    assert "running: this hand 5 fingers" in shown
 
 
 def test_a_broken_back_end_is_named_and_hides_no_other(two_back_ends, capsys):
@@ -40,10 +45,18 @@ def test_a_broken_back_end_is_named_and_hides_no_other(two_back_ends, capsys):
 
 
 def test_a_back_end_without_a_device_still_builds(monkeypatch, capsys):
-    def nowhere(_):
-        raise NoDeviceError(target="far", why="nothing is plugged in")
+    def nowhere(chip):
+        if chip:
+            return Target("far", chip)
+        why = NoDeviceError(target="far", why="nothing is plugged in")
+        raise NoChipError(backend="far", why="no device", known="mars, venus") from why
 
-    away = SimpleNamespace(chips=("mars", "venus"), resolve=nowhere)
+    def nobody(target):
+        assert target.chip == "venus"
+        raise MissingToolError(purpose="far", tool="a telescope", advice="install a telescope")
+
+    away = SimpleNamespace(chips=("mars", "venus"), resolve=nowhere, usual="venus")
+    monkeypatch.setattr(command, "tried", nobody)
     monkeypatch.setattr(registry, "backend_names", lambda: ["far"])
     monkeypatch.setattr(registry, "backend_named", lambda _: away)
     assert run(["targets"]) == 0
@@ -52,6 +65,15 @@ def test_a_back_end_without_a_device_still_builds(monkeypatch, capsys):
     assert "builds, runs" not in shown
     assert "mars, venus" in shown
     assert "far runs nothing here: far: the driver reports no device (nothing is" in shown
+    assert "check that the process may see the device" in shown
+    assert "far checks nothing here: far needs a telescope" in shown
+    assert "install a telescope" in shown
+
+
+def test_a_small_kernel_is_tried_on_this_machine():
+    trial = command.tried(registry.default_target())
+    assert trial.rung == "hardware"
+    assert trial.how.endswith("processor")
 
 
 def test_no_back_end_at_all_is_said(monkeypatch, capsys):

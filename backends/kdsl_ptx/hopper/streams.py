@@ -255,7 +255,9 @@ def _is_bulk_store(op: StoreTile, kernel: Func) -> bool:
         check_bulk(op, op.target, op.value.type)
     except UnfitError:
         return False
-    return op.parent is kernel.body
+    # A copy writes whole panels: beyond a tile's last column it must find the buffer's end.
+    columns, size = op.value.type.shape[1], op.target.type.shape[-1]
+    return op.parent is kernel.body and (columns % ROWS == 0 or columns == size)
 
 
 def rescales(streams: Streams) -> list[Op]:

@@ -10,6 +10,7 @@ from kdsl.codegen.clike.spelling import Spelling, Words, identifier
 from kdsl.codegen.clike.writer import Buffer, Needs, Parameter, Writer
 from kdsl.codegen.lowering import LoweringTable
 from kdsl.dialects import cf, func, gpu
+from kdsl.dialects.lanes import MatrixMultiply
 from kdsl.errors import InternalError
 from kdsl.ir.core import Module, Op, Value
 from kdsl.ir.types import DYNAMIC, F64, I1, INDEX, MemRefType, ScalarType, Type, element_type
@@ -73,7 +74,7 @@ def kernel_symbol(name: str) -> str:
 def _kernel(op: func.Func, w: Writer, rows: LoweringTable) -> Kernel:
     _check_types(op, w, rows)
     inside = list(op.walk())
-    waits = any(isinstance(o, gpu.Barrier | gpu.Shuffle) for o in inside)
+    waits = any(isinstance(o, gpu.Barrier | gpu.Shuffle | MatrixMultiply) for o in inside)
     asserts = [o for o in inside if isinstance(o, cf.Assert)]
     w.guarded = waits and not all(map(w.leaves_together, asserts))
     if w.guarded:

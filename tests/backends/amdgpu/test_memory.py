@@ -55,7 +55,9 @@ def combined(kind, start, values):
         if kind in ("maxu", "minu"):
             wide = np.dtype(f"u{found.itemsize}")
             pick = max if kind == "maxu" else min
-            found[at] = np.array(pick(int(found[at : at + 1].view(wide)[0]), int(np.array(value).view(wide))), wide).view(found.dtype)
+            found[at] = np.array(
+                pick(int(found[at : at + 1].view(wide)[0]), int(np.array(value).view(wide))), wide
+            ).view(found.dtype)
         else:
             found[at] = COMBINE[kind](found[at], value)
     return found
@@ -174,7 +176,9 @@ def test_elements_of_every_size_are_moved_whole(element, count, target):
     "vector.store"(%y, %o, %at) : ({kind}, {ref(element)}, index) -> ()
     """
     dtype = scalar_type(element).numpy
-    raw = np.random.default_rng(1).integers(0, 2 if element == "i1" else 256, 64 * count * dtype.itemsize, np.uint8)
+    raw = np.random.default_rng(1).integers(
+        0, 2 if element == "i1" else 256, 64 * count * dtype.itemsize, np.uint8
+    )
     a = raw.view(dtype)
     o = np.zeros(64 * count, dtype)
     go(samples.module("k", {"a": ref(element), "o": ref(element)}, 64, body), target, a, o)
