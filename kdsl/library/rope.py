@@ -15,22 +15,21 @@ T = kd.dtype_var("T", kd.f32, kd.bf16, kd.f16)
 
 @kd.func
 def rotate(x, cos, sin, interleaved):
-    """Turn the pairs of the rows of ``x`` ``[rows, D]`` by the angles ``[rows, R]``, all f32."""
-    rows, size = x.shape
-    half = cos.shape[1]
+    """Turn the pairs of the rows of ``x`` ``[..., D]`` by the angles ``[..., R]``, all f32."""
+    size, half, last = x.shape[-1], cos.shape[-1], x.rank - 1
     if interleaved:
-        a, b = x[:, 0 : 2 * half : 2], x[:, 1 : 2 * half : 2]
+        a, b = x[..., 0 : 2 * half : 2], x[..., 1 : 2 * half : 2]
     else:
-        a, b = x[:, 0:half], x[:, half : 2 * half]
+        a, b = x[..., 0:half], x[..., half : 2 * half]
     first = a * cos - b * sin
     second = b * cos + a * sin
     if interleaved:
-        pairs = kd.concat([first[:, :, None], second[:, :, None]], axis=2)
-        turned = pairs.reshape((rows, 2 * half))
+        pairs = kd.concat([first[..., None], second[..., None]], axis=last + 1)
+        turned = pairs.reshape((*x.shape[:-1], 2 * half))
     else:
-        turned = kd.concat([first, second], axis=1)
+        turned = kd.concat([first, second], axis=last)
     if 2 * half < size:
-        turned = kd.concat([turned, x[:, 2 * half : size]], axis=1)
+        turned = kd.concat([turned, x[..., 2 * half : size]], axis=last)
     return turned
 
 
@@ -57,7 +56,7 @@ def rope_and_pack(
     start: i32,
     *,
     INTERLEAVED: Const[bool],
-    BM: Const[int] = 16,
+    BM: Const[int] = 8,
     HEADS: Const[int] = 4,
 ) -> None:
     """Write ``x`` rotated to ``out``, and to ``packed`` the cosines and sines of its rows, in f16.
@@ -65,13 +64,13 @@ def rope_and_pack(
     They lie side by side, so that one tile of 16-bit elements holds what a block of rows needs.
     A program turns ``HEADS`` heads with the angles that it has read once.
     """
-    b, first = kd.program_id(2), kd.program_id(1) * HEADS
+    b = kd.program_id(2)
     rows = kd.span(kd.program_id(0), BM, stop=x.shape[2])
+    heads = kd.span(kd.program_id(1), HEADS, stop=x.shape[1])
     c, s = angles(cos, sin, None, b, rows, start)
-    for h in kd.range(first, kd.minimum(first + HEADS, x.shape[1])):
-        turned = rotate(x[b, h, rows].load().to(f32), c, s, INTERLEAVED)
-        out[b, h, rows].store(turned.to(T))
-    if (b == 0) & (first == 0):
+    turned = rotate(x[b, heads, rows].load().to(f32), c[None, :, :], s[None, :, :], INTERLEAVED)
+    out[b, heads, rows].store(turned.to(T))
+    if (b == 0) & (kd.program_id(1) == 0):
         packed[rows].store(kd.concat([c, s], axis=1).to(f16))
 
 

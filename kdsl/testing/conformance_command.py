@@ -95,15 +95,24 @@ def _fail_if_wrong(found: Recorded) -> None:
         raise ConformanceError(count=len(wrong), first="; ".join(wrong[:SHOWN]))
 
 
+def sample() -> tuple[list[Any], list[Any]]:
+    """Return the cases of a quick check: of the library, and of ops."""
+    from kdsl.testing.conformance_ops import op_cases
+    from kdsl.testing.conformance_table import every_case
+
+    ops = [case for case in op_cases() if case.width == QUICK_WIDTH]
+    return every_case()[::QUICK_KERNELS], ops[::QUICK_OPS]
+
+
 def _tried(names: Sequence[str], quick: bool, processes: int) -> Table:
     from kdsl.cli.forks import cores, mapped
-    from kdsl.testing.conformance_ops import op_cases
-    from kdsl.testing.conformance_table import every_case, make_table
+    from kdsl.testing import conformance_ops, conformance_table
+    from kdsl.testing.conformance_table import make_table
 
-    cases, ops = every_case(), op_cases()
     if quick:
-        cases = cases[::QUICK_KERNELS]
-        ops = [case for case in ops if case.width == QUICK_WIDTH][::QUICK_OPS]
+        cases, ops = sample()
+    else:
+        cases, ops = conformance_table.every_case(), conformance_ops.op_cases()
     with progress("checking") as step:
 
         def each(job: Callable[[Any], Any], jobs: Sequence[Any]) -> Iterator[Any]:

@@ -103,9 +103,14 @@ def check(cases: Sequence[Case], targets: Sequence[Target]) -> Iterator[Row]:
                     expected = _oracle(case)
                 problem = _difference(case, expected, got)
                 trial = Trial(WRONG, f"{trial.how}: {problem}") if problem else trial
-            name = f"{case.kernel.__module__.rpartition('.')[2]}.{case.kernel.name}"
-            options = [f"{k}={'none' if v is None else v}" for k, v in case.values.items()]
-            yield Row(name, " ".join(options), str(target), trial.rung, trial.how, trial.version)
+            yield Row(*case_key(case), str(target), trial.rung, trial.how, trial.version)
+
+
+def case_key(case: Case) -> tuple[str, str]:
+    """Return the kernel's name with its module's, and what it is specialized for."""
+    name = f"{case.kernel.__module__.rpartition('.')[2]}.{case.kernel.name}"
+    options = [f"{k}={'none' if v is None else v}" for k, v in case.values.items()]
+    return name, " ".join(options)
 
 
 def _copies(case: Case) -> tuple[Any, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from kdsl_amdgpu.emulator import arithmetic as do
-from kdsl_amdgpu.emulator.memory import Memory, Shared
+from kdsl_amdgpu.emulator.memory import AccessError, Memory, Shared, gather, scatter
 from kdsl_amdgpu.emulator.program import Instruction
 from kdsl_amdgpu.emulator.scalar import Step, read64
 from kdsl_amdgpu.emulator.state import (
@@ -38,6 +38,8 @@ class Machine:
 
     memory: Memory
     shared: Shared
+    scratch: Array = field(default_factory=lambda: np.zeros((1, 1, 64, 0), np.uint8))
+    """[workgroups, waves, lanes, bytes]."""
 
 
 Maker = Callable[[Instruction, Machine], Step]
@@ -414,6 +416,46 @@ def shared_access(ins: Instruction, machine: Machine) -> Step:
     return step
 
 
+# ---------------------------------------------------------------------------------- scratch memory
+
+_SCRATCH = re.compile(r"scratch_(load|store)_(\w+)")
+
+
+def scratch_access(ins: Instruction, machine: Machine) -> Step:
+    """Load or store a lane's own memory."""
+    found = _SCRATCH.fullmatch(ins.word)
+    shape = None if found is None else shape_of(found[2])
+    if found is None or shape is None or len(ins.operands) != 3:
+        raise unknown(ins)
+    loads = found[1] == "load"
+    vector, data = (ins.operands[1], ins.operands[0]) if loads else ins.operands[:2]
+    parts = [reader(t, "u32") for t in (vector, ins.operands[2]) if t not in ("off", NULL)]
+    register, offset = vector_register(data), _offset(ins)
+    assert register is not None
+
+    def step(w: Waves) -> None:
+        where = np.nonzero(w.active)
+        if not where[0].size:
+            return
+        at = np.full(w.active.shape, offset, np.int64)
+        for part in parts:
+            at = at + part(w)
+        at = at[where]
+        size = machine.scratch.shape[3]
+        if at.min() < 0 or at.max() + shape.size > size:
+            msg = f"byte {int(at.max())} of a lane's own memory, which has {size}, is outside"
+            raise AccessError(msg)
+        lanes = (w.group[where[0]] * machine.scratch.shape[1] + w.number[where[0]]) * w.width
+        places = (lanes + where[1]) * size + at
+        flat = machine.scratch.reshape(-1)
+        if loads:
+            _deliver(w, register, where, gather(flat, places, shape.size), shape)
+        else:
+            scatter(flat, places, _collect(w, register, where, shape), shape.size)
+
+    return step
+
+
 def smallest_shared(instructions: list[Instruction]) -> int:
     """Return how many bytes the smallest access to workgroup memory has: 1, 2 or 4."""
     least = 4
@@ -433,6 +475,8 @@ def maker(word: str) -> Maker | None:
         return global_atomic
     if word.startswith("global_"):
         return global_access
+    if word.startswith("scratch_"):
+        return scratch_access
     if word.startswith("ds_"):
         return shared_access if _SHARED.fullmatch(word) else shared_atomic
     return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -306,3 +308,61 @@ ROWS["v_permlane32_swap_b32"] = _swap_halves(32)
 ROWS["v_permlane16_swap_b32"] = _swap_halves(16)
 ROWS["ds_bpermute_b32"] = _permute
 ROWS["ds_swizzle_b32"] = _swizzle
+
+# ------------------------------------------------------------------------------ relative registers
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """Registers are counted from a scalar register's contents on: sources, destinations."""
+
+    index: Callable[[Waves], Array]
+    source: bool
+    target: bool
+
+
+def relative_mode(ins: Instruction) -> Relative | None:
+    """Return the mode that an instruction sets, None for the usual one."""
+    if ins.word == "s_set_gpr_idx_off":
+        return None
+    found = re.fullmatch(r"gpr_idx\(([A-Z0-9,]*)\)", ins.operands[1].replace(" ", ""))
+    if ins.word != "s_set_gpr_idx_on" or found is None:
+        raise unknown(ins)
+    parts = set(found[1].split(","))
+    if parts - {"SRC0", "DST"}:
+        raise unknown(ins)
+    return Relative(read32(ins.operands[0]), "SRC0" in parts, "DST" in parts)
+
+
+def relative_move(ins: Instruction, mode: Relative) -> Step:
+    """Move between a register and one that is counted from an index on."""
+    target, source = (vector_register(text) for text in ins.operands[:2])
+    if ins.word != "v_mov_b32" or target is None or (mode.source and source is None):
+        raise unknown(ins)
+    read = reader(ins.operands[1], "u32")
+
+    def step(w: Waves) -> None:
+        by = (mode.index(w) & U32(0xFF)).astype(np.int64)
+        waves = np.arange(w.count)
+        value = np.broadcast_to(read(w), w.active.shape)
+        if mode.source:
+            assert source is not None
+            value = w.v[source + by, waves]
+        places = target + by if mode.target else np.full(w.count, target)
+        w.v[places, waves] = np.where(w.active, value, w.v[places, waves])
+
+    return step
+
+
+def _relative_row(source: bool) -> Maker:
+    """Moves that count from the register m0."""
+
+    def make(ins: Instruction) -> Step:
+        plain = replace(ins, word="v_mov_b32")
+        return relative_move(plain, Relative(read32("m0"), source, not source))
+
+    return make
+
+
+ROWS["v_movrels_b32"] = _relative_row(source=True)
+ROWS["v_movreld_b32"] = _relative_row(source=False)

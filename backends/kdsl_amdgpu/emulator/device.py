@@ -43,8 +43,7 @@ class EmulatedDevice:
         self.instructions = 0
         self.status = np.zeros(STATUS_BYTES, np.uint8)
         self.status_address = self.memory.add(self.status, "the status word")
-        rows = host["kernels"].items()
-        self.abis = {n: kernel_abi(row, code.kernels[n].facts) for n, row in rows}
+        self.rows = host["kernels"]
         self.places: dict[int, int] = {}
 
     def add(self, array: np.ndarray, name: str) -> None:
@@ -69,7 +68,8 @@ class EmulatedDevice:
 
     def launch(self, kernel: str, grid: Grid, args: Sequence[Any]) -> int:
         """Run a kernel over a grid."""
-        data = segment(self.abis[kernel], args, grid, self.status_address, self._place)
+        abi = kernel_abi(self.rows[kernel], self.code.kernels[kernel].facts)
+        data = segment(abi, args, grid, self.status_address, self._place)
         held = np.zeros(-(-max(len(data), 1) // SEGMENT_ALIGN) * SEGMENT_ALIGN, np.uint8)
         held[: len(data)] = np.frombuffer(data, np.uint8)
         address = self.memory.add(held, "the argument segment")

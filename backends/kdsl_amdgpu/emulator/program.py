@@ -44,13 +44,13 @@ class Program:
 
 def parse(assembly: str, name: str, chip: Chip) -> Program:
     """Return the instructions of a kernel."""
-    lines = assembly.splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith((f"{name}:", f'"{name}":')))
+    starts = (assembly.find(f"\n{label}:") for label in (name, f'"{name}"'))
+    start = next(at for at in starts if at >= 0) + 1
+    end = assembly.find("\n\t.section", start)
     program = Program(name, chip, [])
-    for number in range(start + 1, len(lines)):
-        line = lines[number].partition(";")[0].strip()
-        if line.startswith(".section"):
-            break
+    first = assembly.count("\n", 0, start)
+    for number, text in enumerate(assembly[start:end].splitlines()[1:], first + 1):
+        line = text.partition(";")[0].strip()
         if not line or (line.startswith(".") and not line.endswith(":")):
             continue
         if (label := _LABEL.fullmatch(line)) is not None:

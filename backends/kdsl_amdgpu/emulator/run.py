@@ -10,8 +10,9 @@ import numpy as np
 from kdsl.errors import EmulationError, KdslError
 from kdsl_amdgpu.emulator import crosslane, packed, scalar, vector
 from kdsl_amdgpu.emulator.access import Machine, maker, smallest_shared
+from kdsl_amdgpu.emulator.crosslane import Relative, relative_mode, relative_move
 from kdsl_amdgpu.emulator.matrix import matrix_multiply
-from kdsl_amdgpu.emulator.memory import AccessError, Memory, Shared
+from kdsl_amdgpu.emulator.memory import POISON_BYTE, AccessError, Memory, Shared
 from kdsl_amdgpu.emulator.program import Instruction, Program
 from kdsl_amdgpu.emulator.scalar import Step
 from kdsl_amdgpu.emulator.state import (
@@ -30,11 +31,12 @@ LANES_AT_ONCE = 8192
 STEP_LIMIT = 50_000_000
 """Instructions of a batch, after which a kernel counts as one that never ends."""
 SKIPPED = (
-    "s_wait", "s_nop", "s_delay_alu", "s_clause", "s_sleep", "s_setprio", "s_set_", "s_sendmsg",
+    "s_wait", "s_nop", "s_delay_alu", "s_clause", "s_sleep", "s_setprio", "s_set_inst_prefetch",
+    "s_sendmsg",
     "s_barrier_signal", "buffer_gl0_inv", "buffer_gl1_inv", "buffer_inv", "buffer_wbl2",
     "global_inv", "global_wb", "s_code_end", "s_setreg", "s_denorm_mode", "s_round_mode",
     "s_inst_prefetch", "s_ttracedata", "s_icache_inv", "s_dcache", "s_prefetch", "global_wbinv",
-    "s_getreg", "s_wakeup", "v_nop", "global_prefetch", "s_singleuse",
+    "s_wakeup", "v_nop", "global_prefetch", "s_singleuse",
 )  # fmt: skip
 """Beginnings of instructions that have no effect here: waits, hints, caches, modes."""
 BARRIERS = ("s_barrier", "s_barrier_wait")
@@ -70,6 +72,8 @@ class Emulator:
         self.waves = -(-self.lanes // self.width)
         self.unit = smallest_shared(program.instructions)
         self.machine = Machine(memory, Shared(1, kernel.descriptor.lds_bytes, self.unit))
+        self.scratch_bytes = kernel.descriptor.scratch_bytes
+        self.relative: Relative | None = None
         self.steps = [self._step(ins) for ins in program.instructions]
         self.registers = self._register_count()
         self.report = Report()
@@ -83,6 +87,9 @@ class Emulator:
             return None
         if word.startswith(SKIPPED):
             return _nothing
+        if word.startswith("s_set_gpr_idx"):
+            self.relative = relative_mode(ins)
+            return _nothing
         if ins.pair:
             return self._dual(ins)
         try:
@@ -94,6 +101,8 @@ class Emulator:
 
     def _decoded(self, ins: Instruction) -> Step:
         word = ins.word
+        if self.relative is not None and word.startswith("v_"):
+            return relative_move(ins, self.relative)
         for table in (crosslane.ROWS, packed.ROWS, vector.ROWS, scalar.ROWS):
             make = table.get(word)
             if make is not None:
@@ -154,6 +163,9 @@ class Emulator:
         failed: Callable[[], bool],
     ) -> None:
         self.machine.shared = Shared(numbers.size, self.kernel.descriptor.lds_bytes, self.unit)
+        self.machine.scratch = np.full(
+            (numbers.size, self.waves, self.width, self.scratch_bytes), POISON_BYTE, np.uint8
+        )
         ready = [self._start(numbers, grid, arguments)]
         waiting: list[Waves] = []
         while ready or waiting:

@@ -335,9 +335,14 @@ class RingWait(Op, name="ptx.ring_wait", traits=EFFECTS):
 
 
 class RingRelease(Op, name="ptx.ring_release", traits=EFFECTS):
-    """Consumer: give an entry back; its tiles may be overwritten from now on."""
+    """Consumer: give an entry back; its tiles may be overwritten from now on.
+
+    ``read``: its tiles were read into registers, so the warps of the group meet first. Products
+    need no meeting: what waits for them has waited for all warps.
+    """
 
     handle = operand(FIXED_INTEGER)
+    read = attribute("bool", default=False)
 
 
 class TurnWait(Op, name="ptx.turn_wait", traits=EFFECTS):

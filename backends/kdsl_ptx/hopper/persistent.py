@@ -26,7 +26,7 @@ from kdsl.ir.types import I32, I64, INDEX, ScalarType, TensorType, Type
 from kdsl.ir.types import function as function_type
 from kdsl_ptx.dialect import tile
 from kdsl_ptx.hopper.copies import Maps
-from kdsl_ptx.hopper.plan import ALL, GROUP_BYTES, STREAM, Plan, stream_of
+from kdsl_ptx.hopper.plan import ALL, GROUP_BYTES, ONCE, STREAM, Plan, stream_of
 
 AXES = 3
 
@@ -184,5 +184,6 @@ def streamed_loads(kernel: Func) -> list[LoadTile]:
     for op in kernel.walk():
         if isinstance(op, LoadTile) and STREAM in op.attributes:
             stage, number, _ = stream_of(op)
-            found.setdefault((stage, number), op)
+            if stage < ONCE:
+                found.setdefault((stage, number), op)
     return list(found.values())

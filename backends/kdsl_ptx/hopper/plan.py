@@ -23,6 +23,8 @@ from kdsl_ptx.hopper.streams import ROWS, Streams, UnfitError, rescales, streams
 
 STREAM = "ptx.stream"
 """On a streamed load: array<i64: stage, number in its entry, loads in the entry>."""
+ONCE = 2
+"""The first stage of loads that go through the ring before the loop, each an entry of its own."""
 OPERAND = "ptx.operand"
 """On a load that is done once for a tile: number of the operand in the tile slot."""
 PLACE = "ptx.place"
@@ -206,6 +208,7 @@ def choose(kernel: Func, streams: Streams, target: Target, wanted: _Wanted) -> P
     _check_entry(streams, consumers)
     a_operand = _a_operand(streams, wanted, registers[1])
     entry = max(_bytes_of(loads) for loads in (streams.early, streams.late) if loads)
+    _through_ring(streams, entry)
     _leave_to_consumers(streams, target.features.shared_bytes - BARRIER_BYTES, entry)
     operands = tuple(n for load in streams.operands for n in load.y.type.shape)
     slots, ring, staging = _memory(streams, target, wanted, operands, entry)
@@ -230,6 +233,19 @@ def _group(streams: Streams, wanted: _Wanted) -> int:
     if "group" not in wanted.given and _axes_behind((streams.loop.lower, streams.loop.upper)):
         return ALL
     return wanted.count("group", 0, 0 if streams.operands else GROUP_TILES)
+
+
+def _through_ring(streams: Streams, entry: int) -> None:
+    """Let loads beside the left side itself travel through the ring, ahead of the loop's tiles.
+
+    They are read into registers at once, so they need room for a moment only; in tile slots they
+    would take it from the ring for good.
+    """
+    for load in streams.operands[1:]:
+        worked_on = not any(isinstance(user, Dot) for user in load.y.users)
+        if worked_on and _bytes_of([load]) <= entry:
+            streams.operands.remove(load)
+            streams.once.append(load)
 
 
 def _leave_to_consumers(streams: Streams, room: int, entry: int) -> None:
@@ -391,6 +407,8 @@ def _note(kernel: Func, streams: Streams, plan: Plan) -> None:
     for stage, loads in enumerate((streams.early, streams.late)):
         for i, load in enumerate(loads):
             load.attributes[STREAM] = (stage, i, len(loads))
+    for i, load in enumerate(streams.once):
+        load.attributes[STREAM] = (ONCE + i, 0, 1)
     for load in streams.late:
         load.attributes[STAGE] = 1
     for dot in streams.late_dots:

@@ -16,7 +16,7 @@ from kdsl.ir.types import I32, ScalarType, TensorType
 from kdsl.passes.software_pipeline import STAGE
 from kdsl_ptx.dialect import tile
 from kdsl_ptx.hopper.copies import Maps, coordinates
-from kdsl_ptx.hopper.plan import CHUNK, OPERAND, PLACE, STREAM, Plan, stream_of
+from kdsl_ptx.hopper.plan import CHUNK, ONCE, OPERAND, PLACE, STREAM, Plan, stream_of
 from kdsl_ptx.hopper.streams import ROWS
 
 
@@ -223,6 +223,9 @@ class Consumer(Copier):
         wait = b.add(tile.RingWait, types=[*(load.y.type for load in entry), I32])
         for load, result in zip(entry, wait.tiles, strict=True):
             self.role.mapping[load.y] = result
+        if stream_of(op)[0] >= ONCE:
+            self.role.mapping[op.y] = b.create(tile.LoadFragment, wait.tiles[0])
+            b.add(tile.RingRelease, wait.handle, read=True)
 
     def operand(self, b: Builder, op: LoadTile) -> None:
         """Take an operand from the tile slot, into registers when it is worked on there."""

@@ -35,7 +35,7 @@ class Streams:
 
     ``early`` and ``late`` are the loads of the first and second stage, in program order; ``dots``
     and ``late_dots`` likewise. ``operands`` are loads that a tile of the grid does once, for the
-    left side of a product; ``kept`` are left sides that come from no such load.
+    left side of a product, ``once`` those of them that go through the ring; ``kept`` are left sides that come from no such load.
     """
 
     loop: For
@@ -45,6 +45,7 @@ class Streams:
     early: list[LoadTile] = field(default_factory=list)
     late: list[LoadTile] = field(default_factory=list)
     operands: list[LoadTile] = field(default_factory=list)
+    once: list[LoadTile] = field(default_factory=list)
     kept: list[Value] = field(default_factory=list)
     stores: list[StoreTile] = field(default_factory=list)
 

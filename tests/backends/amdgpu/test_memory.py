@@ -195,3 +195,36 @@ def test_a_hint_to_fetch_changes_nothing(target):
     a, o = np.arange(64, dtype=np.float32), np.zeros(64, np.float32)
     go(samples.module("k", {"a": ref("f32"), "o": ref("f32")}, 64, body), target, a, o)
     assert (o == a).all()
+
+
+LOCAL = f"""
+    %t = {samples.ID}
+    %mask = "arith.constant"() {{value = MASK : index}} : () -> index
+    %count = "arith.constant"() {{value = SIZE : index}} : () -> index
+    %zero = "arith.constant"() {{value = 0 : index}} : () -> index
+    %one = "arith.constant"() {{value = 1 : index}} : () -> index
+    %m = "memref.alloca"() {{operandSegmentSizes = array<i32: 0, 0>}} : () -> memref<SIZExf32>
+    "scf.for"(%zero, %count, %one) ({{
+    ^bb0(%k: index):
+      %p = "arith.muli"(%k, %count) : (index, index) -> index
+      %q = "arith.addi"(%p, %t) : (index, index) -> index
+      %x = "memref.load"(%a, %q) : ({ref("f32")}, index) -> f32
+      "memref.store"(%x, %m, %k) : (f32, memref<SIZExf32>, index) -> ()
+      "scf.yield"() : () -> ()
+    }}) : (index, index, index) -> ()
+    %i = "arith.andi"(%t, %mask) : (index, index) -> index
+    %y = "memref.load"(%m, %i) : (memref<SIZExf32>, index) -> f32
+    "memref.store"(%y, %o, %t) : (f32, {ref("f32")}, index) -> ()
+"""
+
+
+@pytest.mark.parametrize("size", [8, 256])
+def test_a_lane_has_memory_of_its_own(size, target):
+    """Small buffers are registers that are counted from an index on, large ones scratch memory."""
+    if size == 256 and target.chip == "gfx90a":
+        pytest.skip("its scratch memory is reached by buffer instructions, which have no row")
+    body = LOCAL.replace("SIZE", str(size)).replace("MASK", str(size - 1))
+    a, o = np.arange(size * size + 64, dtype=np.float32), np.zeros(64, np.float32)
+    go(samples.module("k", {"a": ref("f32"), "o": ref("f32")}, 64, body), target, a, o)
+    lane = np.arange(64)
+    assert (o == (lane & size - 1) * size + lane).all()

@@ -338,6 +338,8 @@ def ring_release(op: tile.RingRelease, low: Lowering) -> None:
     """Give an entry of the ring back to the producer."""
     lane = consumer_lane(low)
     handle = low.scalar(op.handle)
+    if op.read:
+        lane.group_barrier()
     lane.words.when(lane.leads, lambda: arrive(lane.words, handle))
 
 

@@ -107,10 +107,14 @@ def test_what_is_fetched_ahead_belongs_to_the_next_tile():
     answers_agree(rope_attention, ROPE, arrays, orders)
 
 
-def test_packed_angles_travel_with_the_queries():
+def test_packed_angles_travel_through_the_ring():
     module = scheduled(rope_attention, positions=None, **ROPE)
     kernel = next(f for f in module.functions if any(isinstance(o, tile.Roles) for o in f.body))
-    assert kernel.attributes[tile.OPERANDS] == (128, 128, 128, 128)
+    assert kernel.attributes[tile.OPERANDS] == (128, 128)
+    assert kernel.attributes[tile.RING] == (4, 32768)
+    loads = [op for op in roles_of(module).walk() if isinstance(op, tile.RingLoad)]
+    assert len(loads[0].maps) == 1
+    assert [op.read for op in kernel.walk() if isinstance(op, tile.RingRelease)].count(True) == 1
     assert tables_of(module) == []
     answers_agree(rope_attention, {**ROPE, "positions": None}, rope_arrays(300, 128, 64))
 
