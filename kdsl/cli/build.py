@@ -57,7 +57,7 @@ def build(
         from kdsl.cli.check import cases_of
 
         cases = cases_of(module, file, [export.name for export in exports])
-    chosen = targets_to_build(target) if target else [target_of()]
+    chosen = targets_to_build(target) if target else [target_of(None)]
     with (
         progress("building", total=len(jobs) * len(chosen) + 1) as advance,
         settings.override(dump=dump) if dump is not None else nullcontext(),

@@ -156,7 +156,7 @@ def build_jobs(
     packed into it, for the back end of its target.
     """
     parts = _Parts()
-    for work, (artifact, signature) in _compiled(_works(jobs, targets), targets):
+    for work, (artifact, signature) in _compiled(_works(jobs, targets)):
         parts.add(work, artifact, signature)
         advance(work.title)
     manifest = manifest_of(parts.entries(), producer=f"kdsl {kdsl.__version__}", source=source)
@@ -254,16 +254,12 @@ class _Parts:
         ]
 
 
-def _compiled(
-    works: Sequence[_Work], targets: Sequence[Target]
-) -> Iterator[tuple[_Work, tuple[Artifact, Signature]]]:
+def _compiled(works: Sequence[_Work]) -> Iterator[tuple[_Work, tuple[Artifact, Signature]]]:
     """Compile side by side, or one after the other when the user watches."""
 
     def compiled(work: _Work) -> tuple[Artifact, Signature]:
         return work.job.export.compile(work.job.values, work.target, work.symbol)
 
-    for target in targets:
-        backend_named(target.backend)  # once here, not in each child
     watched = settings.time or settings.dump is not None or settings.print_after
     return zip(works, mapped(compiled, works, 1 if watched else cores()), strict=True)
 

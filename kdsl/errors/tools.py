@@ -246,8 +246,12 @@ class ConformanceError(ToolError):
 
     code = "KD0720"
     message = "conformance does not hold: {count} wrong, {first}"
-    hint = "the page names each wrong row; a stale page is written anew by kdsl conformance --out"
+    hint = "the rows are listed above; a stale page is written anew by kdsl conformance --write"
     explanation = """
-            kdsl conformance --check docs/conformance.md      # KD0720 when the page is stale
-            kdsl conformance --out docs/conformance.md        # right
+        The rows in docs/conformance.json are compared with what comes out now; docs/conformance.md
+        is the page of these rows and of what was executed on hardware.
+
+            kdsl conformance --check              # KD0720 when a row is stale
+            kdsl conformance --write              # right
+            kdsl conformance --check --quick      # a few rows of each target
     """

@@ -162,7 +162,8 @@ class ElfFile:
     def require_whole(self) -> None:
         """Raise TruncatedArtifactError when the file ends before what a loader would map."""
         for segment in self.segments():
-            if segment.type == PT_LOAD:
+            # Zeroed memory alone has no place in the file.
+            if segment.type == PT_LOAD and segment.file_size:
                 self.slice(segment.offset, segment.file_size, "a loaded segment")
         self.sections()
 

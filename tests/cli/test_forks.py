@@ -55,9 +55,19 @@ def test_results_that_fill_a_pipe_get_through():
     assert sizes == [0, 1 << 20, 2 << 20, 3 << 20]
 
 
-def test_no_child_is_left_when_the_reader_goes_away():
+def test_no_child_is_left_when_the_reader_goes_away(monkeypatch):
+    started = []
+    fork = os.fork
+
+    def recorded():
+        started.append(fork())
+        return started[-1]
+
+    monkeypatch.setattr(os, "fork", recorded)
     found = mapped(lambda n: bytes(1 << 20), range(9), 3)
     next(found)
     found.close()
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert len(started) == 2
+    for child in started:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(child, os.WNOHANG)

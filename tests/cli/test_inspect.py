@@ -43,6 +43,7 @@ def file(tmp_path, monkeypatch):
     path = tmp_path / "k.so"
     path.write_bytes(b"...")
     monkeypatch.setattr("kdsl.cli.inspect.read", lambda _: MANIFEST)
+    monkeypatch.setattr("kdsl.cli.inspect.packed_in", lambda _: [])
     return path
 
 

@@ -301,7 +301,7 @@ def bit_operation(table: int) -> Callable[[Any, Any, Any], Any]:
     """Any function of three bits, by its truth table."""
 
     def combine(a: Any, b: Any, c: Any) -> Any:
-        found = np.zeros(np.broadcast_shapes(a.shape, b.shape, c.shape), U32)
+        found = np.zeros(np.broadcast_shapes(a.shape, b.shape, c.shape), a.dtype)
         for i in range(8):
             if table >> i & 1:
                 x, y, z = a if i & 4 else ~a, b if i & 2 else ~b, c if i & 1 else ~c

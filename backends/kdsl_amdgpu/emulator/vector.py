@@ -625,13 +625,18 @@ for _kind in ("f32", "f64"):
     ROWS[f"v_div_fmas_{_kind}"] = _divide_fused(_kind)
 
 
-def _bit_operation(ins: Instruction) -> Step:
+def _bit_operation(kind: str) -> Maker:
     """Three sources by a truth table of eight bits."""
-    function = do.bit_operation(number(ins.modifiers.get("bitop3", "0"), "u32"))
-    return _row("u32", ["u32", "u32", "u32"], function)(ins)
+
+    def make(ins: Instruction) -> Step:
+        function = do.bit_operation(number(ins.modifiers.get("bitop3", "0"), "u32"))
+        return _row(kind, [kind] * 3, function)(ins)
+
+    return make
 
 
-ROWS["v_bitop3_b32"] = _bit_operation
+ROWS["v_bitop3_b16"] = _bit_operation("u16")
+ROWS["v_bitop3_b32"] = _bit_operation("u32")
 
 
 def _count_below(high: bool) -> Maker:

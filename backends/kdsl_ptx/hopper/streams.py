@@ -35,7 +35,8 @@ class Streams:
 
     ``early`` and ``late`` are the loads of the first and second stage, in program order; ``dots``
     and ``late_dots`` likewise. ``operands`` are loads that a tile of the grid does once, for the
-    left side of a product, ``once`` those of them that go through the ring; ``kept`` are left sides that come from no such load.
+    left side of a product, ``once`` those of them that go through the ring; ``kept`` are left sides
+    that come from no such load.
     """
 
     loop: For

@@ -40,7 +40,9 @@ def test_the_order_in_memory_is_the_one_that_both_sides_touch_least():
     strides, size = fewest_accesses(source, target, BF16)
     assert strides[0] == 1
     assert size >= 128 * 64
-    strides, _ = fewest_accesses(blocked((128, 64), 32, 64, 4, 1), blocked((128, 64), 32, 64, 8, 1), F32)
+    strides, _ = fewest_accesses(
+        blocked((128, 64), 32, 64, 4, 1), blocked((128, 64), 32, 64, 8, 1), F32
+    )
     assert strides[1] == 1
 
 
