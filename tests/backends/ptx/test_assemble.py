@@ -10,6 +10,7 @@ import pytest
 
 from kdsl.codegen.backend import Source
 from kdsl.errors import AssembleError, OldAssemblerError
+from kdsl.testing.judges import require_found
 from kdsl_ptx import assemble, tools
 from kdsl_ptx.artifact import image_of, join
 from kdsl_ptx.backend import BACKEND
@@ -37,6 +38,13 @@ def fake_tool(tmp_path, monkeypatch):
     assemble.ptxas_version.cache_clear()
 
 
+@pytest.fixture
+def ptxas():
+    return require_found("ptxas", tools.find_tool("ptxas"))
+
+
+@pytest.mark.judge
+@pytest.mark.usefixtures("ptxas")
 def test_an_artifact_holds_the_image_and_its_facts(text):
     from kdsl_ptx.host_entry import DECLARATIONS  # a launcher without entries
 
@@ -58,6 +66,8 @@ def test_without_any_assembler_the_text_itself_is_packed(text, monkeypatch):
     assert "the driver assembles" in facts["accesses"][-1]
 
 
+@pytest.mark.judge
+@pytest.mark.usefixtures("ptxas")
 def test_what_ptxas_refuses_is_quoted(text):
     with pytest.raises(AssembleError, match=r"ptxas rejected the emitted \.ptx source"):
         assemble.with_ptxas(text.replace("ret;", "rett;"), TARGET)

@@ -11,7 +11,8 @@ import pytest
 
 from kdsl.cli.__main__ import run as command_line
 from kdsl.serving import manifest
-from kdsl.testing.judges import require_program
+from kdsl.testing.judges import require_found, require_program
+from kdsl_ptx.tools import find_tool
 
 HERE = Path(__file__).parent
 SOURCE = """
@@ -84,7 +85,9 @@ def run(built, places, folder=None, **environment):
 A, B, C = (0x1000,), (0x2000,), (0x3000,)
 
 
+@pytest.mark.judge
 def test_a_built_file_launches_without_kdsl(built, driver):
+    require_found("ptxas", find_tool("ptxas"))
     said = run(built, [A, B, C], driver)
     assert said[0] == "load 7fELF"
     words = said[1].split()
@@ -131,7 +134,9 @@ def test_a_rejected_image_is_told_with_the_drivers_log(built, driver):
     )
 
 
+@pytest.mark.judge
 def test_the_manifest_lists_images_with_their_hashes(built, capsys):
+    require_found("ptxas", find_tool("ptxas"))
     found = manifest.read(built)
     (entry,) = found.entries
     assert (entry.device, len(entry.specializations)) == (2, 2)
