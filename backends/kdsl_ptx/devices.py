@@ -49,13 +49,18 @@ MAP_ERRORS: dict[int, type[LaunchError]] = {
 
 
 class Loaded:
-    """An image of this process: its kernel's name, and where its status word's address is."""
+    """An image of this process: its kernel's name, and where its status word's address is.
 
-    __slots__ = ("descriptor", "name")
+    ``engine`` holds the code that the word is part of: whoever synchronizes looks at it, also when
+    the kernel itself is gone.
+    """
 
-    def __init__(self, name: str, descriptor: int) -> None:
+    __slots__ = ("descriptor", "engine", "name")
+
+    def __init__(self, name: str, descriptor: int, engine: object = None) -> None:
         self.name = name
         self.descriptor = descriptor
+        self.engine = engine
 
 
 LOADED: list[Loaded] = []

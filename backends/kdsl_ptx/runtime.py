@@ -84,7 +84,7 @@ def load(artifact: Artifact, target: Target) -> dict[str, LoadedEntry]:
     if artifact.entries:
         name = artifact.entries[0]
         descriptor = engine.get_global_value_address(DESCRIPTOR_PREFIX + name)
-        LOADED.append(Loaded(name, descriptor))
+        LOADED.append(Loaded(name, descriptor, engine))
     found: dict[str, LoadedEntry] = {}
     for name in artifact.entries:
         address = engine.get_function_address(ENTRY_PREFIX + name)
