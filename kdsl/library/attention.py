@@ -153,7 +153,7 @@ def attention(
     ``scale`` is positive.
     """
     assert scale > 0.0, "the scale of attention must be positive"
-    rows_of_q, rows_of_k = attention_tiles(q.shape[3])
+    rows_of_q, rows_of_k = attention_tiles(q.shape[3], q.dtype)
     n = k.shape[2]
     attention_blocks(
         q, k, v, out, lse, None, None, None, None, n - q.shape[2], n, scale,

@@ -65,7 +65,7 @@ def matmul(
     BK: Const[int] = 0,
 ) -> None:
     """Write ``x @ w.T``; block sizes of 0 are chosen for the chip."""
-    rows, cols, depth = product_tiles()
+    rows, cols, depth = product_tiles(x.dtype if x.dtype == w.dtype else f32)
     matmul_blocks(x, w, out, BM=BM or rows, BN=BN or cols, BK=BK or depth)
 
 
@@ -114,7 +114,7 @@ def gated_matmul(
     BK: Const[int] = 0,
 ) -> None:
     """Write ``silu(x @ gate.T + gate_bias) * (x @ up.T + up_bias)`` (SwiGLU, arXiv:2002.05202)."""
-    rows, cols, depth = product_tiles(outputs=2)
+    rows, cols, depth = product_tiles(x.dtype, outputs=2)
     gated_matmul_blocks(
         x, gate, up, out, gate_bias, up_bias, BM=BM or rows, BN=BN or cols, BK=BK or depth
     )

@@ -53,7 +53,7 @@ def rope_attention(
     ``scale`` is positive.
     """
     assert scale > 0.0, "the scale of attention must be positive"
-    rows_of_q, rows_of_k = attention_tiles(q.shape[3])
+    rows_of_q, rows_of_k = attention_tiles(q.shape[3], q.dtype)
     if positions is None:
         kd.require(q.shape[2] <= cos.shape[0])
     batch, heads, rows, size = k.shape
@@ -123,7 +123,7 @@ def rope_attention_prefill(
     ``scale`` is positive.
     """
     assert scale > 0.0, "the scale of attention must be positive"
-    rows_of_q, rows_of_k = attention_tiles(q.shape[3])
+    rows_of_q, rows_of_k = attention_tiles(q.shape[3], q.dtype)
     if positions is None:
         kd.require(start + q.shape[2] <= cos.shape[0])
     append_rotated(k, v, cos, sin, k_cache, v_cache, positions, start, INTERLEAVED=INTERLEAVED)

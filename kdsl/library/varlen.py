@@ -115,7 +115,7 @@ def attention_varlen(
 ) -> None:
     """Attend within each sequence; rows of no sequence are not written. ``scale`` is positive."""
     assert scale > 0.0, "the scale of attention must be positive"
-    rows_of_q, rows_of_k = attention_tiles(q.shape[2])
+    rows_of_q, rows_of_k = attention_tiles(q.shape[2], q.dtype, packed=True)
     packed_blocks(
         q, k, v, starts, out, lse, None, None, longest, scale,
         CAUSAL=CAUSAL, WINDOW=WINDOW, SOFTCAP=SOFTCAP, INTERLEAVED=False,
@@ -146,7 +146,7 @@ def rope_attention_varlen(
 ) -> None:
     """Rotate q and k and attend within each sequence. ``scale`` is positive."""
     assert scale > 0.0, "the scale of attention must be positive"
-    rows_of_q, rows_of_k = attention_tiles(q.shape[2])
+    rows_of_q, rows_of_k = attention_tiles(q.shape[2], q.dtype, packed=True)
     heads, rows, size = k.shape
     rotated = kd.workspace(T, (heads, rows, size))
     packed_rope(k, starts, cos, sin, rotated, longest, INTERLEAVED=INTERLEAVED)
